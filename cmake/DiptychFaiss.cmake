@@ -1,0 +1,12 @@
+# FAISS 1.7.3 with its C API: an installed libfaiss_c, else what scripts/build-faiss.sh put into the cache.
+add_library(FAISS INTERFACE)
+set(DIPTYCH_FAISS_ROOT "" CACHE PATH "where scripts/build-faiss.sh installed FAISS")
+find_path(FAISS_INCLUDE faiss/c_api/Index_c.h HINTS ${DIPTYCH_FAISS_ROOT}/include)
+find_library(FAISS_C_LIBRARY faiss_c HINTS ${DIPTYCH_FAISS_ROOT}/lib)
+find_library(FAISS_LIBRARY NAMES faiss_avx2 faiss HINTS ${DIPTYCH_FAISS_ROOT}/lib)
+if(NOT FAISS_INCLUDE OR NOT FAISS_C_LIBRARY OR NOT FAISS_LIBRARY)
+    message(FATAL_ERROR "FAISS with its C API was not found; 'make setup' builds it, or set DIPTYCH_FAISS_ROOT")
+endif()
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+target_include_directories(FAISS SYSTEM INTERFACE ${FAISS_INCLUDE})
+target_link_libraries(FAISS INTERFACE ${FAISS_C_LIBRARY} ${FAISS_LIBRARY} OpenMP::OpenMP_CXX PkgConfig::BLAS stdc++)

@@ -1,0 +1,294 @@
+/* Options tables; see options.h. */
+#include "core/options.h"
+
+#include "core/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *field(const dip_option *row, void *values) { return (char *)values + row->offset; }
+
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 63 };
+    size_t n = strlen(a), m = strlen(b), row[LONGEST + 1];
+    if (n > LONGEST || m > LONGEST) return LONGEST;
+    for (size_t j = 0; j <= m; j++) row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            if (row[j] + 1 < best) best = row[j] + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
+const char *dip_nearest_word(const char *word, const char *const *words, size_t count)
+{
+    const char *best = NULL;
+    size_t least = strlen(word) / 2 + 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = edit_distance(word, words[i]);
+        if (distance < least) {
+            least = distance;
+            best = words[i];
+        }
+    }
+    return best;
+}
+
+static const dip_option *find(const dip_option *table, const char *name, size_t length)
+{
+    for (const dip_option *row = table; row->name; row++)
+        if (strlen(row->name) == length && !strncmp(row->name, name, length)) return row;
+    return NULL;
+}
+
+static dip_status unknown_option(const dip_option *table, const char *name)
+{
+    enum { MOST = 64 };
+    const char *words[MOST];
+    size_t n = 0;
+    for (const dip_option *row = table; row->name && n < MOST; row++) words[n++] = row->name;
+    const char *near = dip_nearest_word(name, words, n);
+    if (near) return dip_fail(DIP_EINVAL, "unknown option '%s'; did you mean '%s'?", name, near);
+    return dip_fail(DIP_EINVAL, "unknown option '%s'; see --help", name);
+}
+
+static dip_status set_flag(const dip_option *row, void *target, const char *text)
+{
+    static const char *const yes[] = {"1", "yes", "true", "on"};
+    static const char *const no[] = {"0", "no", "false", "off"};
+    if (!text) {
+        *(bool *)target = true;
+        return DIP_OK;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        if (!strcmp(text, yes[i]) || !strcmp(text, no[i])) {
+            *(bool *)target = !strcmp(text, yes[i]);
+            return DIP_OK;
+        }
+    }
+    return dip_fail(DIP_EINVAL, "option '%s': '%s' is neither yes nor no", row->name, text);
+}
+
+static dip_status set_number(const dip_option *row, void *target, const char *text)
+{
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (end == text || *end || errno || !isfinite(value))
+        return dip_fail(DIP_EINVAL, "option '%s': '%s' is not a number", row->name, text);
+    if (row->type == DIP_OPTION_INT && value != floor(value))
+        return dip_fail(DIP_EINVAL, "option '%s': '%s' is not a whole number", row->name, text);
+    if (row->low != row->high && (value < row->low || value > row->high))
+        return dip_fail(DIP_EINVAL, "option '%s': %s is outside %.10g..%.10g", row->name, text,
+                        row->low, row->high);
+    if (row->type == DIP_OPTION_REAL)
+        *(double *)target = value;
+    else
+        *(int64_t *)target = (int64_t)value;
+    return DIP_OK;
+}
+
+static dip_status set_choice(const dip_option *row, void *target, const char *text)
+{
+    int position = 0;
+    size_t length = strlen(text);
+    for (const char *word = row->choices; word; position++) {
+        const char *bar = strchr(word, '|');
+        size_t n = bar ? (size_t)(bar - word) : strlen(word);
+        if (n == length && !strncmp(word, text, n)) {
+            *(int *)target = position;
+            return DIP_OK;
+        }
+        word = bar ? bar + 1 : NULL;
+    }
+    return dip_fail(DIP_EINVAL, "option '%s': '%s' is none of %s", row->name, text, row->choices);
+}
+
+static dip_status set_row(const dip_option *row, void *values, const char *text)
+{
+    void *target = field(row, values);
+    if (row->type == DIP_OPTION_FLAG) return set_flag(row, target, text);
+    if (!text) return dip_fail(DIP_EINVAL, "option '%s' needs a value", row->name);
+    switch (row->type) {
+    case DIP_OPTION_INT:
+    case DIP_OPTION_REAL: return set_number(row, target, text);
+    case DIP_OPTION_CHOICE: return set_choice(row, target, text);
+    default: *(const char **)target = text; return DIP_OK;
+    }
+}
+
+dip_status dip_options_set(const dip_option *table, void *values, const char *name,
+                           const char *text)
+{
+    const dip_option *row = find(table, name, strlen(name));
+    return row ? set_row(row, values, text) : unknown_option(table, name);
+}
+
+void dip_options_defaults(const dip_option *table, void *values)
+{
+    for (const dip_option *row = table; row->name; row++) {
+        if (row->fallback) {
+            dip_status status = set_row(row, values, row->fallback);
+            assert(!status && "a default must parse");
+            (void)status;
+        } else if (row->type == DIP_OPTION_TEXT) {
+            *(const char **)field(row, values) = NULL;
+        } else if (row->type == DIP_OPTION_FLAG) {
+            *(bool *)field(row, values) = false;
+        } else if (row->type == DIP_OPTION_CHOICE) {
+            *(int *)field(row, values) = 0;
+        } else {
+            memset(field(row, values), 0, 8);
+        }
+    }
+}
+
+/* One "--..." word; *used tells whether the next word was its value. */
+static dip_status parse_long(const dip_option *table, void *values, const char *word,
+                             const char *next, bool *used)
+{
+    const char *equals = strchr(word, '=');
+    size_t length = equals ? (size_t)(equals - word) : strlen(word);
+    const dip_option *row = find(table, word, length);
+    if (!row && !equals && !strncmp(word, "no-", 3)) {
+        row = find(table, word + 3, length - 3);
+        if (row && row->type == DIP_OPTION_FLAG) return set_row(row, values, "no");
+        row = NULL;
+    }
+    if (!row) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)length, word);
+        return unknown_option(table, name);
+    }
+    if (equals) return set_row(row, values, equals + 1);
+    if (row->type == DIP_OPTION_FLAG) return set_row(row, values, NULL);
+    *used = next != NULL;
+    return set_row(row, values, next);
+}
+
+static dip_status parse_short(const dip_option *table, void *values, const char *word,
+                              const char *next, bool *used)
+{
+    for (const dip_option *row = table; row->name; row++) {
+        if (row->letter != word[0]) continue;
+        if (row->type == DIP_OPTION_FLAG && !word[1]) return set_row(row, values, NULL);
+        if (word[1]) return set_row(row, values, word + 1);
+        *used = next != NULL;
+        return set_row(row, values, next);
+    }
+    return dip_fail(DIP_EINVAL, "unknown option '-%c'; see --help", word[0]);
+}
+
+/* "-73.9,40.7" is a value (a negative number), not an option. */
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] && !strchr("0123456789.", word[1]);
+}
+
+dip_status dip_options_parse(const dip_option *table, void *values, int argc, char **argv,
+                             int *rest)
+{
+    int kept = 0;
+    for (int i = 1; i < argc; i++) {
+        char *word = argv[i];
+        if (!strcmp(word, "--")) {
+            while (++i < argc) argv[1 + kept++] = argv[i];
+            break;
+        }
+        if (!is_option(word)) {
+            argv[1 + kept++] = word;
+            continue;
+        }
+        const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+        bool used = false;
+        dip_status status = word[1] == '-' ? parse_long(table, values, word + 2, next, &used)
+                                           : parse_short(table, values, word + 1, next, &used);
+        if (status) return status;
+        i += used;
+    }
+    *rest = kept;
+    return DIP_OK;
+}
+
+void dip_options_get(const dip_option *row, const void *values, char *out, size_t capacity)
+{
+    const void *source = (const char *)values + row->offset;
+    const char *text;
+    switch (row->type) {
+    case DIP_OPTION_FLAG:
+        snprintf(out, capacity, "%s", *(const bool *)source ? "yes" : "no");
+        break;
+    case DIP_OPTION_INT:
+        snprintf(out, capacity, "%lld", (long long)*(const int64_t *)source);
+        break;
+    case DIP_OPTION_REAL: snprintf(out, capacity, "%.10g", *(const double *)source); break;
+    case DIP_OPTION_CHOICE: {
+        const char *word = row->choices;
+        for (int i = *(const int *)source; i > 0 && word; i--) word = strchr(word, '|') + 1;
+        snprintf(out, capacity, "%.*s", (int)strcspn(word, "|"), word);
+        break;
+    }
+    default:
+        text = *(const char *const *)source;
+        snprintf(out, capacity, "%s", text ? text : "");
+        break;
+    }
+}
+
+static void usage_of(const dip_option *row, char *out, size_t capacity)
+{
+    char letter[8] = "";
+    const char *word = row->choices;
+    if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
+    if (row->type == DIP_OPTION_FLAG) {
+        bool on = row->fallback && !strcmp(row->fallback, "yes");
+        snprintf(out, capacity, "%s--%s%s", letter, on ? "[no-]" : "", row->name);
+        return;
+    }
+    if (!word)
+        word = row->type == DIP_OPTION_REAL ? "X" : row->type == DIP_OPTION_INT ? "N" : "TEXT";
+    snprintf(out, capacity, "%s--%s %s", letter, row->name, word);
+}
+
+static bool shows_default(const dip_option *row)
+{
+    return row->fallback && *row->fallback && row->type != DIP_OPTION_FLAG;
+}
+
+void dip_options_help(const dip_option *table, FILE *out)
+{
+    enum { COLUMN = 30 };
+    for (const dip_option *row = table; row->name; row++) {
+        char usage[128];
+        usage_of(row, usage, sizeof usage);
+        fprintf(out, "  %-*s ", COLUMN - 3, usage);
+        if (strlen(usage) > COLUMN - 3) fprintf(out, "\n%*s", COLUMN, "");
+        fprintf(out, "%s", row->help);
+        if (shows_default(row)) fprintf(out, " [default: %s]", row->fallback);
+        fputc('\n', out);
+    }
+}
+
+void dip_options_markdown(const dip_option *table, FILE *out)
+{
+    fprintf(out, "| option | meaning | default |\n|---|---|---|\n");
+    for (const dip_option *row = table; row->name; row++) {
+        char usage[128];
+        usage_of(row, usage, sizeof usage);
+        fprintf(out, "| `");
+        for (const char *p = usage; *p; p++) fprintf(out, *p == '|' ? "\\|" : "%c", *p);
+        fprintf(out, "` | %s | %s |\n", row->help, shows_default(row) ? row->fallback : "");
+    }
+}

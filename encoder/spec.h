@@ -1,0 +1,49 @@
+/**
+ * The network table: everything that describes an encoder but its weights.
+ *
+ *   per modality: stem -> stages 0 .. shared_from-1
+ *   conv weights shared between modalities: stages shared_from .. stage_count-1
+ *   global average pool -> h (feature_dim) -> projection head(s) -> z (embed_dim)
+ *
+ * Batch norm always belongs to one modality, in shared stages too (own scale, shift and running statistics):
+ * the modalities' activations differ in scale, their filters need not. [Chang et al., CVPR 2019]
+ */
+#ifndef ENCODER_SPEC_H
+#define ENCODER_SPEC_H
+
+#include <diptych/status.h>
+#include <diptych/tile.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { DIP_MAX_STAGES = 4 };
+
+typedef enum dip_head { DIP_HEAD_LINEAR, DIP_HEAD_MLP } dip_head; /* MLP: Linear-ReLU-Linear */
+
+typedef struct dip_net_spec {
+    uint32_t input_px;    /* side of the square input */
+    uint32_t stem_kernel; /* 3 or 7 */
+    uint32_t stem_stride; /* 1 or 2 */
+    bool stem_pool;       /* 3x3 stride-2 max pool after the stem */
+    uint32_t stage_count;
+    uint32_t width
+        [DIP_MAX_STAGES]; /* channels of a stage; multiples of 32; width[0] is the stem's too */
+    uint32_t blocks[DIP_MAX_STAGES]; /* basic residual blocks; stage i > 0 begins with stride 2 */
+    uint32_t shared_from; /* first stage whose conv weights are shared; stage_count: none */
+    dip_head head;
+    bool head_shared;
+    uint32_t head_hidden; /* MLP: hidden width, a multiple of 32 */
+    uint32_t embed_dim;   /* of z, a multiple of 32 */
+    uint32_t modality_count;
+    dip_modality
+        modality[DIP_MAX_MODALITIES]; /* names, bands and the statistics that normalise them */
+} dip_net_spec;
+
+/** Checks ranges and multiples. DIP_EINVAL names the field. */
+dip_status dip_net_spec_check(const dip_net_spec *spec);
+
+/** Width of h. */
+uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec);
+
+#endif

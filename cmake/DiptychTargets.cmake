@@ -5,6 +5,7 @@ file(GLOB tool_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/*.c)
 if(tool_sources)
     add_executable(diptych ${tool_sources})
     target_link_libraries(diptych PRIVATE diptych_flags ${all_layers})
+    target_compile_definitions(diptych PRIVATE DIPTYCH_VERSION="${PROJECT_VERSION}")
 endif()
 
 if(CMOCKA_FOUND)

@@ -1,4 +1,4 @@
-/** Raster files through GDAL: the only file of Diptych that sees gdal.h. Thread-safe after dip_raster_init(). */
+/** Raster files through GDAL: the only file of Diptych that sees gdal.h. Thread-safe. */
 #ifndef INGEST_RASTER_H
 #define INGEST_RASTER_H
 
@@ -6,19 +6,25 @@
 
 #include "core/status.h"
 
-/** Registers GDAL's drivers and turns its error output into status lines. Idempotent. */
+#include <stdbool.h>
+
+/** A tile has at most so many pixels a side; anything larger is a scene that wants cutting first. */
+enum { DIP_RASTER_MAX_SIDE = 16384 };
+
+/** Registers GDAL's drivers and turns its error output into status lines. Idempotent; the rest calls it. */
 void dip_raster_init(void);
 
 /** What a raster file holds, all its bands, in file order. */
 typedef struct dip_raster {
     uint32_t band_count;
-    char band_name[DIP_MAX_BANDS]
-                  [DIP_WORD_CAPACITY]; /* the band's description, "" if it has none */
+    /** First word of the band's description ("B4" of "B4, central wavelength 665 nm"), "" if it has none. */
+    char band_name[DIP_MAX_BANDS][DIP_WORD_CAPACITY];
     dip_plane planes[DIP_MAX_BANDS];
     int32_t epsg;
-    double transform[6];
+    double transform[6];             /* north up; all 0 if the file has none */
     double west, south, east, north; /* degrees WGS84, NAN if the file has no georeference */
-    int64_t time; /* TIFFTAG_DATETIME or ACQUISITION metadata, else DIP_NO_TIME */
+    double gsd_m;                    /* width of a pixel on the ground, 2 digits; 0 = not known */
+    int64_t time;                    /* ACQUISITIONDATETIME or TIFFTAG_DATETIME, else DIP_NO_TIME */
 } dip_raster;
 
 /**
@@ -26,9 +32,26 @@ typedef struct dip_raster {
  * the band; too many bands; a pixel type we do not store). Free with dip_raster_fini().
  */
 dip_status dip_raster_read(dip_raster *out, const char *path);
+/** The same without georeference and time, which cost as much as the pixels of a small tile. */
+dip_status dip_raster_read_pixels(dip_raster *out, const char *path);
 void dip_raster_fini(dip_raster *raster);
 
-/** Writes planes of one size as a deflated GeoTIFF (export, simulate). */
+/** Corners of a footprint in degrees WGS84. */
+typedef struct dip_box {
+    double west, south, east, north;
+} dip_box;
+
+/**
+ * Footprint of a grid, from its corners and edge midpoints. False, with every side NAN, if the system is not
+ * known, a point has no place in it, or the grid reaches over the antimeridian.
+ */
+bool dip_raster_locate(dip_box *box, int32_t epsg, const double transform[6], uint32_t width,
+                       uint32_t height);
+
+/**
+ * Writes planes of one size and pixel type as a deflated GeoTIFF, aside and renamed. Band names, georeference and
+ * time go with it. Expected failure: DIP_EMISMATCH (bands of different size or type).
+ */
 dip_status dip_raster_write(const char *path, const dip_tile *tile, const dip_modality *modality);
 
 /** 8-bit pixels (height, width, channels 1 or 3) as PNG; *bytes is the caller's (dip_free). */

@@ -17,8 +17,9 @@ void dip_prepare_size(const dip_tile *tile, uint32_t *width, uint32_t *height);
 /**
  * Resamples the window (x, y, w, h; in pixels, fractions allowed) of a (height, width, bands) image to
  * (px, px, bands): area average when shrinking, bilinear when growing. The pixels outside clamp to the edge.
+ * Expected failure: DIP_ENOMEM.
  */
-void dip_resample(const float *image, uint32_t width, uint32_t height, uint32_t bands, double x,
-                  double y, double w, double h, uint32_t px, float *out);
+dip_status dip_resample(const float *image, uint32_t width, uint32_t height, uint32_t bands,
+                        double x, double y, double w, double h, uint32_t px, float *out);
 
 #endif

@@ -1,8 +1,9 @@
 /**
  * What the processor can do, found once by CPUID feature bits (never by model name).
  *
- * Each set is switched off by an environment variable set to anything but "0": DIP_NO_AMX, DIP_NO_AVX512,
- * DIP_NO_AVX2, so that tests reach every body. Switching AVX-512 off switches AMX off too, AVX2 both.
+ * Each set is switched off by an environment variable set to anything but "0": DIP_NO_AMX, DIP_NO_AVX512BF16,
+ * DIP_NO_AVX512, DIP_NO_AVX2, so that tests reach every body. Switching one off switches those off that build
+ * on it: BF16 takes AMX along, AVX-512 both, AVX2 all.
  */
 #ifndef CORE_CPU_H
 #define CORE_CPU_H

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Writes losses.txt: values and gradients of the losses by PyTorch's autograd, in double precision.
+
+usage: make_losses.py > losses.txt      (python3-torch, python3-numpy)
+"""
+import itertools
+
+import torch
+import torch.nn.functional as F
+
+N, D = 7, 5
+
+
+def line(name, tensor):
+    print(name, " ".join("%.9g" % v for v in tensor.flatten().tolist()))
+
+
+def logits(u, v, tau):
+    return u @ v.t() / tau
+
+
+def contrast(x1, x2, tau, smoothing, within):
+    u1, u2 = F.normalize(x1, dim=1), F.normalize(x2, dim=1)
+    if within:
+        u = torch.cat([u1, u2])
+        s = logits(u, u, tau)
+        keep = ~torch.eye(2 * N, dtype=torch.bool)
+        s = s[keep].view(2 * N, 2 * N - 1)
+        partner = torch.tensor([i + N - 1 if i < N else i - N for i in range(2 * N)])
+    else:
+        s = torch.cat([logits(u1, u2, tau), logits(u2, u1, tau)])
+        partner = torch.arange(2 * N) % N
+    return F.cross_entropy(s, partner, label_smoothing=smoothing)
+
+
+def soft(x1, x2, tau, target):
+    u1, u2 = F.normalize(x1, dim=1), F.normalize(x2, dim=1)
+    s = torch.cat([logits(u1, u2, tau), logits(u2, u1, tau)])
+    return F.cross_entropy(s, torch.cat([target, target]))
+
+
+def soft_targets(x1, x2, source, tau):
+    u1, u2 = (F.normalize(x - x.mean(0), dim=1) for x in (x1, x2))
+    first, second, across = u1 @ u1.t(), u2 @ u2.t(), (u1 @ u2.t() + u2 @ u1.t()) / 2
+    s = {"fused": (first + second) / 2, "all": (first + second + 2 * across) / 4,
+         "first": first, "second": second, "across": across}[source]
+    return F.softmax((s / tau).fill_diagonal_(-1e9), dim=1)
+
+
+def discrepancy(x1, x2, form):
+    s = F.cosine_similarity(x1, x2)
+    return (1 - s).mean() if form == "cosine" else -torch.log1p(s.exp()).mean()
+
+
+def similar(x1, x2, source):
+    apart = torch.eye(N) * 1e9
+    if source == "fused":
+        u1, u2 = F.normalize(x1, dim=1), F.normalize(x2, dim=1)
+        j1 = j2 = (u1 @ u1.t() + u2 @ u2.t() - apart).argmax(1)
+    else:
+        j1, j2 = ((torch.cdist(x, x) + apart).argmin(1) for x in (x1, x2))
+    return (F.cosine_similarity(x1, x1[j1]).mean() + F.cosine_similarity(x2, x2[j2]).mean()) / 2
+
+
+def case(name, loss, x1, x2):
+    x1, x2 = x1.clone().requires_grad_(), x2.clone().requires_grad_()
+    value = loss(x1, x2)
+    value.backward()
+    print("case", name, "%.9g" % value.item())
+    line("d1", x1.grad)
+    line("d2", x2.grad)
+
+
+def main():
+    torch.manual_seed(3)
+    # float32 numbers, so that both sides start from the same values
+    x1, x2 = (torch.randn(N, D).double() for _ in range(2))
+    print("size", N, D)
+    line("x1", x1)
+    line("x2", x2)
+    for tau, smoothing, within in itertools.product((0.1, 0.5), (0.0, 0.2), (1, 0)):
+        case("contrast %g %g %d" % (tau, smoothing, within),
+             lambda a, b: contrast(a, b, tau, smoothing, within), x1, x2)
+    for position, source in enumerate(("fused", "all", "first", "second", "across")):
+        target = soft_targets(x1, x2, source, 0.3)
+        print("targets %d 0.3" % position)
+        line("t", target)
+        case("soft %d 0.3 0.2" % position, lambda a, b: soft(a, b, 0.2, target), x1, x2)
+    for position, form in enumerate(("cosine", "log")):
+        case("discrepancy %d" % position, lambda a, b: discrepancy(a, b, form), x1, x2)
+    for position, source in enumerate(("own", "fused")):
+        case("similar %d" % position, lambda a, b: similar(a, b, source), x1, x2)
+
+
+main()

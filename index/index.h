@@ -11,6 +11,8 @@
 #include "core/progress.h"
 #include "core/status.h"
 
+#include <diptych/tile.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +20,8 @@
 typedef struct dip_index dip_index;
 
 typedef enum dip_engine { DIP_ENGINE_AUTO, DIP_ENGINE_EXACT, DIP_ENGINE_FAISS } dip_engine;
+
+enum { DIP_FAISS_LEAST = 64 }; /* vectors that the faiss engine needs to train */
 
 /** What to build. Zero fields are chosen from n and dim; dip_index_recipe_resolve() says what. */
 typedef struct dip_index_recipe {
@@ -37,14 +41,20 @@ typedef struct dip_index_params {
 } dip_index_params;
 
 /**
- * Builds over vectors (n, dim) with ids (n, ascending) and writes `folder`/`name`.ivfpq (or .exact) and
- * `folder`/`name`.ids. Deterministic for a seed. n from 0.
+ * Builds over vectors (n, dim) with ids (n, ascending) and writes `folder`/`name`.exact, or for the faiss engine
+ * `folder`/`name`.ivfpq (a file of FAISS's own, with row numbers for ids) and `folder`/`name`.ids (the tile id of each row).
+ * The bytes depend on the vectors, the recipe and the seed, not on the number of threads. n from 0.
+ * Expected failures: DIP_EINVAL (no unit vectors, ids not ascending, code_count does not divide dim, too few vectors
+ * for the faiss engine), DIP_ECANCEL.
  */
 dip_status dip_index_build(const char *folder, const char *name, const dip_index_recipe *recipe,
                            const float *vectors, const uint64_t *ids, size_t n, size_t dim,
                            const dip_progress *progress);
 
-/** Opens what dip_index_build() wrote. Damage is DIP_ECORRUPT, never a crash. */
+/**
+ * Opens what dip_index_build() or dip_index_update() wrote. Every byte is checked against a checksum first: damage is
+ * DIP_ECORRUPT, never a crash. Expected failure: DIP_ENOENT.
+ */
 dip_status dip_index_open(dip_index **out, const char *folder, const char *name);
 void dip_index_close(dip_index *index);
 
@@ -55,9 +65,10 @@ dip_engine dip_index_engine(const dip_index *index);
 const char *dip_index_describe(const dip_index *index);
 
 /**
- * The k nearest of each of nq queries (nq, dim), unit norm. ids: (nq, k), scores: (nq, k), best first; a short row
- * ends in DIP_NO_ID. `allow` (may be NULL): a sorted list of `allow_count` ids; only those can be hits, and k of them
- * are found if k exist. Any number of threads.
+ * The k nearest of each of nq queries (nq, dim), unit norm. ids: (nq, k), scores: (nq, k), best first, ties by
+ * the smaller id; always k if there are k, else a row ends in DIP_NO_ID with score -2. `allow` (may be NULL): a sorted list
+ * of `allow_count` ids; only those can be hits. A query's answer does not depend on the others of the call. Any number
+ * of threads at once. Expected failure: DIP_EINVAL (a query is not of unit norm).
  */
 dip_status dip_index_search(const dip_index *index, const float *queries, size_t nq, size_t k,
                             const dip_index_params *params, const uint64_t *allow,
@@ -65,7 +76,9 @@ dip_status dip_index_search(const dip_index *index, const float *queries, size_t
 
 /**
  * A new sealed index at `folder`/`name` from `base` with some ids removed and vectors added (ids not in base, or
- * among the removed: replaced), without training again.
+ * among the removed: replaced), without training again. Neither list need be sorted; to remove what is not there is
+ * fine. `base` may be in use, and may lie in the same place. Expected failures: DIP_EEXIST (an added id is there and
+ * stays), DIP_EINVAL (an id is added twice, no unit vector).
  */
 dip_status dip_index_update(const dip_index *base, const char *folder, const char *name,
                             const uint64_t *remove, size_t remove_count, const float *vectors,
@@ -75,8 +88,10 @@ dip_status dip_index_update(const dip_index *base, const char *folder, const cha
 const uint64_t *dip_index_ids(const dip_index *index, size_t *n);
 
 /**
- * Measures recall@k against exact search on the given queries (nq, dim) and picks the cheapest nprobe and depth
- * that reach `target`; out gets them, *recall what was measured.
+ * Measures recall@k on the given queries (nq, dim) against exact search over the given vectors (n, dim; ids
+ * ascending; normally what the index was built from) and picks the cheapest nprobe and depth that reach `target`, or the best
+ * if none does; out gets them, *recall what was measured. A hit counts if its exact score reaches the k-th true score
+ * less 1e-6, so ties do no harm. The same for any number of threads and on any machine: cost is a model, not a clock.
  */
 dip_status dip_index_tune(const dip_index *index, const float *vectors, const uint64_t *ids,
                           size_t n, const float *queries, size_t nq, size_t k, double target,

@@ -1,0 +1,457 @@
+/*
+ * Engine `faiss`: IVF lists, residual 4-bit product codes, fp16 refinement, all in a FAISS index that FAISS itself can
+ * read; adapter to FAISS's C API, with faiss_ext.h for what that lacks.
+ *
+ * Build: k-means (FAISS's, with our assignment step), the factory's index with those centroids, code books, then the
+ * vectors in slabs: nearest lists and codes on our pool, appended in order. FAISS numbers rows 0..n-1; the
+ * tile id of each row, which rows are removed, and the checksum of FAISS's file stand in `<name>.ids`. That
+ * checksum is verified before FAISS sees a byte, since its reader trusts what it reads.
+ *
+ * Update: FAISS cannot remove from such an index, so rows are marked; when more than a fifth are, all live rows
+ * are encoded again from the refinement vectors with the quantisers as they are.
+ *
+ * Every call that enters an OpenMP region runs on the calling thread alone (faiss_ext.h).
+ */
+#include "index/faiss.h"
+
+#include "core/hash.h"
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "index/nearest.h"
+
+#include <faiss/c_api/Clustering_c.h>
+#include <faiss/c_api/IndexIVF_c.h>
+#include <faiss/c_api/Index_c.h>
+#include <faiss/c_api/error_c.h>
+#include <faiss/c_api/index_factory_c.h>
+#include <faiss/c_api/index_io_c.h>
+
+#include <limits.h>
+#include <string.h>
+
+enum {
+    ITERATIONS = 10,
+    SLAB = 1 << 16,     /* vectors that are encoded before they are appended */
+    ENCODE_BLOCK = 512, /* vectors of one task */
+    DEPTH = 8,
+    TOMBSTONE_PERCENT = 20,
+};
+
+dip_status dip_faiss_fail(int code, const dip_faiss_error *error, const char *what,
+                          const char *name)
+{
+    /* FAISS puts its source file and the failed condition in front of the words that help. */
+    const char *text = strstr(error->text, "Error: ");
+    text = text ? text + strlen("Error: ") : error->text;
+    dip_status status = code == DIP_FAISS_NO_MEMORY ? DIP_ENOMEM : DIP_EINVAL;
+    return dip_fail(status, "faiss cannot %s '%s': %.*s", what, name, (int)strcspn(text, "\n"),
+                    text);
+}
+
+/* The same for a call of FAISS's own C API. */
+static dip_status fail_c(const char *what, const char *name)
+{
+    dip_faiss_error error;
+    const char *text = faiss_get_last_error();
+    snprintf(error.text, sizeof error.text, "%s", text ? text : "unknown error");
+    int code = strstr(error.text, "bad_alloc") ? DIP_FAISS_NO_MEMORY : DIP_FAISS_FAILED;
+    return dip_faiss_fail(code, &error, what, name);
+}
+
+static int faiss_seed(uint64_t seed) { return (int)(dip_hash64(&seed, sizeof seed) & INT_MAX); }
+
+static dip_status stopped(const char *name)
+{
+    return dip_fail(DIP_ECANCEL, "building index '%s' was stopped", name);
+}
+
+/* --- Training --- */
+
+typedef struct training {
+    const dip_build *build;
+    size_t iteration;
+    dip_status status;
+} training;
+
+static int assign(void *context, const float *vectors, size_t n, const float *centroids, size_t k,
+                  size_t dim, int64_t *nearest, float *distances)
+{
+    training *t = context;
+    const dip_build *b = t->build;
+    if (dip_progress_tick(b->progress, "clustering", t->iteration++, ITERATIONS))
+        t->status = stopped(b->name);
+    else
+        t->status = dip_nearest(vectors, n, centroids, k, dim, nearest, distances);
+    return t->status != DIP_OK;
+}
+
+static dip_status cluster(FaissClustering *clustering, const dip_build *b)
+{
+    training t = {.build = b};
+    dip_faiss_error error;
+    FaissIndex *assigner = NULL;
+    int code = dip_faiss_assigner_new(&assigner, b->dim, assign, &t, &error);
+    if (code) return dip_faiss_fail(code, &error, "cluster the vectors of", b->name);
+    int before = dip_omp_alone();
+    int failed = faiss_Clustering_train(clustering, (idx_t)b->n, b->vectors, assigner);
+    dip_omp_restore(before);
+    faiss_Index_free(assigner);
+    if (t.status) return t.status;
+    return failed ? fail_c("cluster the vectors of", b->name) : DIP_OK;
+}
+
+static dip_status train_codes(FaissIndex *index, FaissClustering *clustering, const dip_build *b)
+{
+    float *centroids;
+    size_t size;
+    dip_faiss_error error;
+    faiss_Clustering_centroids(clustering, &centroids, &size);
+    int code = dip_faiss_prepare(index, centroids, faiss_seed(b->recipe.seed), &error);
+    if (code) return dip_faiss_fail(code, &error, "train", b->name);
+    if (dip_progress_tick(b->progress, "training codes", 0, 1)) return stopped(b->name);
+    int before = dip_omp_alone();
+    int failed = faiss_Index_train(index, (idx_t)b->n, b->vectors);
+    dip_omp_restore(before);
+    return failed ? fail_c("train", b->name) : DIP_OK;
+}
+
+static void describe(char *out, size_t room, size_t lists, size_t codes)
+{
+    snprintf(out, room, "IVF%zu,PQ%zux4fsr,Refine(SQfp16)", lists, codes);
+}
+
+static dip_status train(FaissIndex **out, const dip_build *b)
+{
+    char recipe[96];
+    FaissIndex *index = NULL;
+    FaissClustering *clustering = NULL;
+    FaissClusteringParameters parameters;
+    faiss_ClusteringParameters_init(&parameters);
+    parameters.niter = ITERATIONS;
+    parameters.min_points_per_centroid = 1; /* or FAISS prints advice */
+    parameters.seed = faiss_seed(b->recipe.seed);
+    describe(recipe, sizeof recipe, b->recipe.lists, b->recipe.code_count);
+
+    dip_status status = DIP_OK;
+    int lists = (int)b->recipe.lists;
+    if (faiss_index_factory(&index, (int)b->dim, recipe, METRIC_L2) ||
+        faiss_Clustering_new_with_params(&clustering, (int)b->dim, lists, &parameters))
+        status = fail_c("make", recipe);
+    if (!status) status = cluster(clustering, b);
+    if (!status) status = train_codes(index, clustering, b);
+    faiss_Clustering_free(clustering);
+    if (!status)
+        *out = index;
+    else
+        faiss_Index_free(index);
+    return status;
+}
+
+/* --- Filling --- */
+
+typedef struct slab {
+    const FaissIndex *index;
+    const dip_faiss_shape *shape;
+    const float *vectors;
+    size_t n;
+    int64_t *lists;
+    uint8_t *codes;
+} slab;
+
+static dip_status encode_block(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const slab *s = context;
+    size_t first = task * ENCODE_BLOCK;
+    size_t n = s->n - first < ENCODE_BLOCK ? s->n - first : ENCODE_BLOCK;
+    dip_faiss_error error;
+    int code = dip_faiss_encode(s->index, s->vectors + first * s->shape->dim, n, s->lists + first,
+                                s->codes + first * s->shape->code_bytes, &error);
+    return code ? dip_faiss_fail(code, &error, "encode", "a block of vectors") : DIP_OK;
+}
+
+static dip_status add_slab(FaissIndex *index, slab *s)
+{
+    dip_status status = dip_nearest(s->vectors, s->n, s->shape->centroids, s->shape->lists,
+                                    s->shape->dim, s->lists, NULL);
+    size_t blocks = (s->n + ENCODE_BLOCK - 1) / ENCODE_BLOCK;
+    if (!status) status = dip_parallel_for(blocks, encode_block, s);
+    if (status) return status;
+    dip_faiss_error error;
+    int code = dip_faiss_append(index, s->vectors, s->n, s->lists, s->codes, &error);
+    return code ? dip_faiss_fail(code, &error, "add to", "the index") : DIP_OK;
+}
+
+/* Appends vectors in their order. */
+static dip_status add(FaissIndex *index, const dip_faiss_shape *shape, const float *vectors,
+                      size_t n, const dip_progress *progress, const char *name)
+{
+    size_t room = n < SLAB ? n : SLAB;
+    slab s = {.index = index, .shape = shape};
+    s.lists = dip_alloc(room * sizeof *s.lists);
+    s.codes = dip_alloc(room * shape->code_bytes);
+    dip_status status = s.lists && s.codes ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i += s.n) {
+        s.vectors = vectors + i * shape->dim;
+        s.n = n - i < SLAB ? n - i : SLAB;
+        status =
+            dip_progress_tick(progress, "encoding", i, n) ? stopped(name) : add_slab(index, &s);
+    }
+    dip_free(s.lists);
+    dip_free(s.codes);
+    return status;
+}
+
+/* --- Files --- */
+
+static dip_status write_faiss(const FaissIndex *index, const char *path)
+{
+    dip_aside file;
+    dip_status status = dip_file_begin(&file, path);
+    if (status) return status;
+    if (faiss_write_index(index, file.stream)) {
+        status =
+            ferror(file.stream) ? dip_fail_errno("write", file.partial) : fail_c("write", path);
+        dip_file_abandon(&file);
+        return status;
+    }
+    return dip_file_commit(&file);
+}
+
+static dip_status hash_file(const char *path, uint64_t *bytes, uint64_t *hash)
+{
+    dip_map map;
+    dip_status status = dip_file_map(&map, path);
+    if (status) return status;
+    *bytes = map.length;
+    *hash = dip_hash64(map.bytes, map.length);
+    dip_file_unmap(&map);
+    return DIP_OK;
+}
+
+/* Both files; the ids last, since an index is there when its ids are. */
+static dip_status seal(FaissIndex *index, const char *folder, const char *name, dip_layout *layout,
+                       const uint64_t *ids, const uint64_t *removed)
+{
+    dip_faiss_error error;
+    char *data = dip_index_path(folder, name, dip_engine_faiss.data_suffix);
+    char *path = dip_index_path(folder, name, dip_engine_faiss.suffix);
+    dip_status status = data && path ? DIP_OK : DIP_ENOMEM;
+    int code = dip_faiss_set_defaults(index, layout->nprobe, (float)layout->depth, &error);
+    if (!status && code) status = dip_faiss_fail(code, &error, "write", name);
+    if (!status) status = write_faiss(index, data);
+    if (!status) status = hash_file(data, &layout->faiss_bytes, &layout->faiss_hash);
+    if (!status) status = dip_layout_write(path, layout, ids, removed, NULL);
+    dip_free(data);
+    dip_free(path);
+    return status;
+}
+
+static dip_status check_recipe(const dip_build *b)
+{
+    const dip_index_recipe *r = &b->recipe;
+    if (b->n < DIP_FAISS_LEAST)
+        return dip_fail(DIP_EINVAL,
+                        "%zu vectors are too few for the faiss engine, which needs %d to train; "
+                        "use engine exact or auto",
+                        b->n, DIP_FAISS_LEAST);
+    if (b->dim % r->code_count)
+        return dip_fail(DIP_EINVAL, "%u codes do not divide a vector of %zu dimensions",
+                        r->code_count, b->dim);
+    return DIP_OK;
+}
+
+static dip_status shape_of(const FaissIndex *index, dip_faiss_shape *shape, const char *name)
+{
+    dip_faiss_error error;
+    int code = dip_faiss_shape_get(index, shape, &error);
+    return code ? dip_faiss_fail(code, &error, "use", name) : DIP_OK;
+}
+
+static dip_status build(const dip_build *b)
+{
+    FaissIndex *index = NULL;
+    uint64_t *removed = NULL;
+    dip_faiss_shape shape;
+    dip_status status = check_recipe(b);
+    if (!status) status = train(&index, b);
+    if (!status) status = shape_of(index, &shape, b->name);
+    if (!status) status = add(index, &shape, b->vectors, b->n, b->progress, b->name);
+    if (status) goto out;
+    uint32_t nprobe = b->recipe.lists / 32 > 8 ? b->recipe.lists / 32 : 8;
+    dip_layout layout = {.kind = DIP_LAYOUT_IDS,
+                         .count = b->n,
+                         .live = b->n,
+                         .dim = (uint32_t)b->dim,
+                         .lists = b->recipe.lists,
+                         .code_count = b->recipe.code_count,
+                         .nprobe = nprobe < b->recipe.lists ? nprobe : b->recipe.lists,
+                         .depth = DEPTH,
+                         .seed = b->recipe.seed};
+    removed = dip_calloc(dip_bit_words(b->n), sizeof *removed);
+    status = removed ? seal(index, b->folder, b->name, &layout, b->ids, removed) : DIP_ENOMEM;
+out:
+    dip_free(removed);
+    faiss_Index_free(index);
+    return status;
+}
+
+static dip_status read_faiss(FaissIndex **out, const dip_map *file, dip_faiss_shape *shape,
+                             const char *path)
+{
+    dip_faiss_error error;
+    FaissIndex *index = NULL;
+    int code = dip_faiss_read(&index, file->bytes, file->length, &error);
+    if (code) {
+        dip_status status = dip_faiss_fail(code, &error, "read", path);
+        return status == DIP_ENOMEM ? status : dip_fail_prefix(DIP_ECORRUPT, "damaged index file");
+    }
+    dip_status status = shape_of(index, shape, path);
+    if (status) {
+        faiss_Index_free(index);
+        return status;
+    }
+    *out = index;
+    return DIP_OK;
+}
+
+/* The FAISS file as the ids file knows it, else nothing of it is read. */
+static dip_status map_verified(dip_map *map, const dip_layout *layout, const char *path)
+{
+    dip_status status = dip_file_map(map, path);
+    if (status)
+        return status == DIP_ENOENT ? dip_fail_prefix(DIP_ECORRUPT, "incomplete index") : status;
+    if (map->length == layout->faiss_bytes &&
+        dip_hash64(map->bytes, map->length) == layout->faiss_hash)
+        return DIP_OK;
+    dip_file_unmap(map);
+    return dip_fail(DIP_ECORRUPT, "'%s' is damaged: its checksum is wrong; run diptych index again",
+                    path);
+}
+
+static dip_status check_shape(const dip_faiss_shape *shape, const dip_layout *layout,
+                              const char *path)
+{
+    if (shape->dim == layout->dim && shape->count == layout->count &&
+        shape->lists == layout->lists && shape->code_count == layout->code_count &&
+        layout->nprobe > 0 && layout->depth > 0)
+        return DIP_OK;
+    return dip_fail(DIP_ECORRUPT,
+                    "'%s' does not belong to the ids beside it; run diptych index again", path);
+}
+
+static dip_status open_faiss(dip_index *index, const char *folder, const char *name)
+{
+    const dip_layout *layout = &index->view.layout;
+    dip_faiss *f = dip_calloc(1, sizeof *f);
+    char *path = dip_index_path(folder, name, dip_engine_faiss.data_suffix);
+    index->state = f; /* closed with the index, whatever happens */
+    dip_status status = f && path ? map_verified(&f->file, layout, path) : DIP_ENOMEM;
+    if (!status) status = read_faiss(&f->index, &f->file, &f->shape, path);
+    if (!status) status = check_shape(&f->shape, layout, path);
+    if (!status)
+        describe(index->describe, sizeof index->describe, f->shape.lists, f->shape.code_count);
+    dip_free(path);
+    return status;
+}
+
+static void close_faiss(dip_index *index)
+{
+    dip_faiss *f = index->state;
+    if (!f) return;
+    faiss_Index_free(f->index);
+    dip_file_unmap(&f->file);
+    dip_free(f);
+}
+
+/* --- Update --- */
+
+/* What the new files are made of. */
+typedef struct draft {
+    FaissIndex *index;
+    dip_faiss_shape shape;
+    dip_layout layout;
+    uint64_t *ids, *removed;
+} draft;
+
+/* The base's rows with those to be removed marked, the new ones behind them. */
+static dip_status append_rows(draft *d, const dip_index *base, const dip_change *change)
+{
+    const dip_id_table *table = &base->table;
+    size_t old = table->count;
+    memcpy(d->ids, table->ids, old * sizeof *d->ids);
+    if (table->removed) memcpy(d->removed, table->removed, dip_bit_words(old) * sizeof *d->removed);
+    d->layout.count = old + change->n;
+    d->layout.live = table->live + change->n;
+    for (size_t i = 0; i < change->remove_count; i++) {
+        uint32_t row = dip_id_table_find(table, change->remove[i]);
+        if (row == DIP_NO_LOCAL || dip_bit(d->removed, row)) continue;
+        dip_bit_set(d->removed, row);
+        d->layout.live--;
+    }
+    if (change->n) memcpy(d->ids + old, change->ids, change->n * sizeof *d->ids);
+    return add(d->index, &d->shape, change->vectors, change->n, NULL, change->name);
+}
+
+/* Encodes the live rows again, in the order of their ids, and forgets the removed ones. */
+static dip_status compact(draft *d)
+{
+    size_t live = (size_t)d->layout.live, dim = d->shape.dim;
+    dip_id_table table = {0};
+    dip_faiss_error error;
+    uint64_t *ids = dip_alloc(live * sizeof *ids);
+    float *vectors = dip_alloc(live * dim * sizeof *vectors);
+    dip_status status = ids && vectors ? DIP_OK : DIP_ENOMEM;
+    if (!status)
+        status =
+            dip_id_table_init(&table, d->ids, d->removed, (size_t)d->layout.count, live, "update");
+    for (size_t i = 0; i < live && !status; i++) {
+        size_t row = table.locals ? table.locals[i] : i;
+        int code = dip_faiss_decode(d->index, row, 1, vectors + i * dim, &error);
+        if (code) status = dip_faiss_fail(code, &error, "decode", "a vector");
+        ids[i] = table.sorted[i];
+    }
+    if (!status && faiss_Index_reset(d->index)) status = fail_c("empty", "the index");
+    if (!status) status = add(d->index, &d->shape, vectors, live, NULL, "update");
+    if (!status) {
+        if (live) memcpy(d->ids, ids, live * sizeof *ids);
+        memset(d->removed, 0, dip_bit_words((size_t)d->layout.count) * sizeof *d->removed);
+        d->layout.count = live;
+    }
+    dip_id_table_fini(&table);
+    dip_free(ids);
+    dip_free(vectors);
+    return status;
+}
+
+static dip_status update(const dip_index *base, const dip_change *change)
+{
+    const dip_faiss *f = base->state;
+    size_t room = base->table.count + change->n;
+    draft d = {.layout = base->view.layout};
+    d.ids = dip_alloc(room * sizeof *d.ids);
+    d.removed = dip_calloc(dip_bit_words(room) + 1, sizeof *d.removed);
+    dip_status status = d.ids && d.removed ? DIP_OK : DIP_ENOMEM;
+    if (!status) status = read_faiss(&d.index, &f->file, &d.shape, change->name);
+    if (!status) status = append_rows(&d, base, change);
+    uint64_t gone = d.layout.count - d.layout.live;
+    if (!status && gone * 100 > d.layout.count * TOMBSTONE_PERCENT) status = compact(&d);
+    if (!status) status = seal(d.index, change->folder, change->name, &d.layout, d.ids, d.removed);
+    faiss_Index_free(d.index);
+    dip_free(d.ids);
+    dip_free(d.removed);
+    return status;
+}
+
+const dip_engine_ops dip_engine_faiss = {
+    .engine = DIP_ENGINE_FAISS,
+    .kind = DIP_LAYOUT_IDS,
+    .suffix = ".ids",
+    .data_suffix = ".ivfpq",
+    .build = build,
+    .open = open_faiss,
+    .close = close_faiss,
+    .scores = dip_faiss_row_scores,
+    .search = dip_faiss_search,
+    .update = update,
+};

@@ -1,0 +1,42 @@
+/**
+ * Local ids and tile ids: an engine numbers its rows 0..count-1, the archive knows tiles.
+ * Immutable once made; any number of threads.
+ */
+#ifndef INDEX_IDS_H
+#define INDEX_IDS_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DIP_NO_LOCAL UINT32_MAX
+
+typedef struct dip_id_table {
+    const uint64_t *ids;     /* of each row; borrowed */
+    const uint64_t *removed; /* a bit a row, NULL if none is; borrowed */
+    size_t count, live;      /* rows; rows not removed */
+    const uint64_t *sorted;  /* live ids, ascending: `ids` itself if they are, else owned */
+    const uint32_t *locals;  /* row of sorted[i]; NULL: i itself; owned */
+} dip_id_table;
+
+/** Expected failures: DIP_ENOMEM, DIP_ECORRUPT (an id twice; `path` is for the message). */
+dip_status dip_id_table_init(dip_id_table *table, const uint64_t *ids, const uint64_t *removed,
+                             size_t count, size_t live, const char *path);
+void dip_id_table_fini(dip_id_table *table);
+
+/** Row of a live id, or DIP_NO_LOCAL. */
+uint32_t dip_id_table_find(const dip_id_table *table, uint64_t id);
+
+/**
+ * The rows of those of `wanted` (n, ascending) that are live, in the order of their ids; `locals` has room for n.
+ * Returns their number.
+ */
+size_t dip_id_table_select(const dip_id_table *table, const uint64_t *wanted, size_t n,
+                           uint32_t *locals);
+
+/** First position in `ids` (n, ascending) with a value not below `id`. */
+size_t dip_ids_lower_bound(const uint64_t *ids, size_t n, uint64_t id);
+
+#endif

@@ -5,6 +5,8 @@
 # Debian's libfaiss-dev has the headers of the C API but not its functions, so it alone does not count.
 set(DIPTYCH_FAISS_ROOT "" CACHE PATH "folder of FAISS with its C API; empty: an installed one, else the cache of scripts/build-faiss.sh")
 set(faiss_version 1.7.3)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+    ${CMAKE_SOURCE_DIR}/scripts/build-faiss.sh ${CMAKE_SOURCE_DIR}/cmake/faiss/CMakeLists.txt)
 
 # Sets <out> to the version that <include>/faiss/Index.h states, or "".
 function(diptych_faiss_version include out)

@@ -1,0 +1,42 @@
+# The two commands: 'make demo' and 'make test'. Each sets up the machine first, which takes a moment once everything is there.
+
+# DATA=folder  pairs to import in place of simulated ones     SEED=n  of simulation and training
+# OUT=folder   where the demo puts archive, model and pictures  STAGES="gcc asan ..."  part of the tests
+# PREFIX=folder  of 'make install'
+export DATA SEED OUT
+PREFIX ?= /usr/local
+
+.PHONY: build demo test setup docs install clean help
+
+build: setup
+	@scripts/build.sh release
+	@echo "build: the program is build/diptych"
+
+demo: build
+	@scripts/demo.sh
+
+test: setup
+	@scripts/test.sh $(STAGES)
+
+setup:
+	@scripts/setup.sh
+
+# docs/cli.md comes from the program's own option tables.
+docs: build
+	@build/diptych help --markdown >docs/cli.md.partial && mv docs/cli.md.partial docs/cli.md
+
+install: build
+	@cmake --install build --prefix "$(PREFIX)"
+
+clean:
+	@rm -rf build build-dev build-asan build-tsan build-clang build-fuzz
+
+help:
+	@echo "make demo      from nothing to pictures of cross-modal search: set up, build, train, index, query, evaluate"
+	@echo "               DATA=folder of pairs to import, SEED=number, OUT=folder (default: demo)"
+	@echo "make test      set up, then all tests: gcc, clang, sanitizers, fuzzing; STAGES=\"gcc\" for a part"
+	@echo "make build     set up and build build/diptych and libdiptych.so (the default)"
+	@echo "make install   into PREFIX=folder (default: /usr/local)"
+	@echo "make setup     install missing packages, build FAISS once into the cache"
+	@echo "make docs      write docs/cli.md from the program's option tables"
+	@echo "make clean     remove the build folders"

@@ -166,7 +166,8 @@ static void set_window(conv_band *b, unsigned segments, unsigned steps, size_t p
 }
 
 /* Output rows [first, first + count) of one image. */
-static void band_of_runs(conv_band *b, const dip_conv_job *job, size_t image, size_t first, size_t count)
+static void band_of_runs(conv_band *b, const dip_conv_job *job, size_t image, size_t first,
+                         size_t count)
 {
     const dip_conv_pass *p = job->pass;
     const size_t C = p->channels, line = dip_conv_padded_width(p) * C;
@@ -200,8 +201,8 @@ static void clip_taps(size_t at, size_t before, size_t taps, size_t length, size
 }
 
 /* One point of `images` images, in sixteens. */
-static void point_of_images(conv_band *b, const dip_conv_job *job, size_t image, size_t images, size_t i,
-                            size_t j)
+static void point_of_images(conv_band *b, const dip_conv_job *job, size_t image, size_t images,
+                            size_t i, size_t j)
 {
     const dip_conv_pass *p = job->pass;
     const size_t C = p->channels, area = (size_t)p->height * p->width * C;
@@ -347,10 +348,10 @@ void dip_conv_run(const dip_workspace *workspace, const dip_conv_job *job)
 {
     const dip_conv_pass *p = job->pass;
     conv_plan plan = {.workspace = workspace,
-                 .job = job,
-                 .mode = pass_mode(p),
-                 .chunk = chunk_images(p, job->images),
-                 .depth = dip_conv_pass_depth(p)};
+                      .job = job,
+                      .mode = pass_mode(p),
+                      .chunk = chunk_images(p, job->images),
+                      .depth = dip_conv_pass_depth(p)};
     const size_t panels = p->out_channels / DIP_BLOCK;
     plan.chunks = divide_up(job->images, plan.chunk);
     const size_t wanted = plan.mode == IMAGES ? IMAGES_TASKS : GATHER_TASKS;

@@ -1,0 +1,103 @@
+/**
+ * Inside view of a dip_net: what encoder/net*.c build and walk up, and train/backward.c walks down.
+ *
+ *   layer   one set of convolution weights; owned by a modality or shared
+ *   unit    a layer seen by one modality: its batch norm and its activations
+ *   block   two units, a shortcut, their sum
+ *   track   one modality's way from input to h: stem, blocks, mean
+ *   head    h -> z
+ *
+ * A TRAIN net keeps in each track what the backward pass reads; an INFER net has folded panels in each unit and four
+ * buffers that all tracks share.
+ */
+#ifndef ENCODER_GRAPH_H
+#define ENCODER_GRAPH_H
+
+#include "encoder/conv.h"
+#include "encoder/linear.h"
+#include "encoder/net.h"
+#include "encoder/norm.h"
+
+enum { DIP_OWNER_SHARED = DIP_MAX_MODALITIES, DIP_INFER_IMAGES = 64, DIP_NET_BUFFERS = 4 };
+
+typedef struct dip_layer {
+    dip_conv conv;
+    uint32_t owner; /* modality, or DIP_OWNER_SHARED */
+    size_t weights; /* first float in the flat vector */
+    dip_conv_pass forward, backward[DIP_MAX_CLASSES];
+    unsigned backward_count;                             /* 0 in the stem and in INFER nets */
+    dip_bf16 *panels, *backward_panels[DIP_MAX_CLASSES]; /* TRAIN */
+} dip_layer;
+
+typedef struct dip_unit {
+    dip_layer *layer;
+    dip_norm norm;
+    dip_bf16 *raw;    /* TRAIN: the convolution's result */
+    dip_bf16 *folded; /* INFER: panels times norm.scale; norm.shift is the bias */
+} dip_unit;
+
+typedef struct dip_block {
+    dip_unit first, second, shortcut;
+    bool has_shortcut; /* else the input itself is added */
+    dip_bf16 *middle, *out;
+} dip_block;
+
+typedef struct dip_track {
+    dip_unit stem;
+    dip_bf16 *input;
+    dip_bf16 *stem_out; /* pooled, if the net pools */
+    uint8_t *argmax;
+    dip_block *blocks;
+    float *features, *hidden; /* (max_batch, feature_dim), (max_batch, head_hidden) */
+    size_t head;
+    size_t images; /* of the last dip_net_forward_train(); 0: nothing kept */
+} dip_track;
+
+typedef struct dip_head_layers {
+    uint32_t owner;
+    dip_linear layer[2]; /* one, or two with a ReLU between */
+} dip_head_layers;
+
+struct dip_net {
+    dip_net_spec spec;
+    size_t max_batch;
+    dip_net_mode mode;
+    dip_workspace workspace;
+    dip_layer *layers;
+    size_t layer_count;
+    dip_track tracks[DIP_MAX_MODALITIES];
+    uint32_t block_count; /* of each track */
+    dip_head_layers heads[DIP_MAX_MODALITIES];
+    uint32_t head_count, head_depth;
+    dip_tensor *tensors;
+    float **running; /* tensor's data where it is a running statistic, else NULL */
+    size_t tensor_count, param_count;
+    float *params, *grads;
+    size_t param_bytes;
+    char *arena; /* activations, panels, norms; all page-mapped at once */
+    size_t arena_bytes;
+    /* TRAIN: gradients of activations on their way down; INFER: activations on their way up */
+    dip_bf16 *buffer[DIP_NET_BUFFERS];
+    float *weight_sums;             /* TRAIN: partial gradients of one layer */
+    float *head_buffer;             /* (2, max_batch, widest of the head) */
+    float *unit_scale, *zero_shift; /* the map that changes nothing */
+    double *sums;                   /* (3, widest) */
+};
+
+/** Pixels a side after the stem, pooling included. */
+uint32_t dip_net_stem_side(const dip_net_spec *spec);
+
+/** The head's depth and widths: in of layer i is width[i], out is width[i + 1]. */
+uint32_t dip_net_head_widths(const dip_net_spec *spec, uint32_t width[3]);
+
+/** Builds layers, tracks, heads, tensors, arena. On failure the caller destroys the net. */
+dip_status dip_graph_build(dip_net *net);
+
+/** Calls `visit` for each unit of a track, in order of the forward pass. */
+typedef void (*dip_unit_fn)(dip_unit *unit, void *context);
+void dip_track_each_unit(const dip_net *net, dip_track *track, dip_unit_fn visit, void *context);
+
+/** Applies the loops that have no sums to `images` images, in tasks of fixed size. */
+void dip_run_affine(const dip_workspace *workspace, const dip_affine *affine, size_t pixels);
+
+#endif

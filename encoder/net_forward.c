@@ -1,0 +1,333 @@
+/*
+ * The forward passes; see net.h and graph.h.
+ *
+ * TRAIN keeps every raw convolution result and every activation. INFER moves DIP_INFER_IMAGES images at a time
+ * through four buffers, with batch norm, shortcut and ReLU in the finish of the convolutions.
+ */
+#include "encoder/graph.h"
+
+#include "core/parallel.h"
+#include "core/status.h"
+
+enum { TASK_VALUES = 64 * 1024 };
+
+/* ---- loops over activations ---- */
+
+typedef struct affine_job {
+    const dip_loops *loops;
+    const dip_affine *affine;
+    size_t pixels, step;
+} affine_job;
+
+static dip_status affine_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const affine_job *job = context;
+    const size_t first = task * job->step, rest = job->pixels - first;
+    job->loops->affine(job->affine, first, rest < job->step ? rest : job->step);
+    return DIP_OK;
+}
+
+void dip_run_affine(const dip_workspace *workspace, const dip_affine *affine, size_t pixels)
+{
+    affine_job job = {workspace->kernel->loops, affine, pixels, TASK_VALUES / affine->channels};
+    dip_parallel_for((pixels + job.step - 1) / job.step, affine_task, &job);
+}
+
+typedef struct round_job {
+    const dip_loops *loops;
+    const float *in;
+    dip_bf16 *out;
+    size_t values;
+} round_job;
+
+static dip_status round_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const round_job *job = context;
+    const size_t first = task * TASK_VALUES, rest = job->values - first;
+    job->loops->round(job->in + first, job->out + first, rest < TASK_VALUES ? rest : TASK_VALUES);
+    return DIP_OK;
+}
+
+static void round_input(const dip_net *net, const float *in, dip_bf16 *out, size_t values)
+{
+    round_job job = {net->workspace.kernel->loops, in, out, values};
+    dip_parallel_for((values + TASK_VALUES - 1) / TASK_VALUES, round_task, &job);
+}
+
+/* One image a task. */
+typedef struct image_job {
+    const dip_loops *loops;
+    dip_pool pool;
+    const dip_bf16 *in;
+    size_t pixels, channels;
+    float *mean;
+} image_job;
+
+static dip_status pool_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const image_job *job = context;
+    const size_t raw = job->pool.side * job->pool.side * job->pool.channels;
+    const size_t side = (job->pool.side - 1) / 2 + 1, pooled = side * side * job->pool.channels;
+    dip_pool pool = job->pool;
+    pool.raw += task * raw;
+    pool.out += task * pooled;
+    if (pool.argmax) pool.argmax += task * pooled;
+    job->loops->pool(&pool);
+    return DIP_OK;
+}
+
+static void pool_images(const dip_net *net, const dip_bf16 *raw, const float *scale,
+                        const float *shift, dip_bf16 *out, uint8_t *argmax, size_t images)
+{
+    const dip_conv *stem = &net->tracks[0].stem.layer->conv;
+    image_job job = {.loops = net->workspace.kernel->loops,
+                     .pool = {.raw = raw,
+                              .scale = scale,
+                              .shift = shift,
+                              .out = out,
+                              .argmax = argmax,
+                              .side = dip_conv_out_side(stem),
+                              .channels = stem->out_channels}};
+    dip_parallel_for(images, pool_task, &job);
+}
+
+static dip_status mean_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const image_job *job = context;
+    job->loops->mean(job->in + task * job->pixels * job->channels, job->pixels, job->channels,
+                     job->mean + task * job->channels);
+    return DIP_OK;
+}
+
+static void mean_images(const dip_net *net, const dip_bf16 *in, float *features, size_t images)
+{
+    const dip_conv *last = &net->tracks[0].blocks[net->block_count - 1].second.layer->conv;
+    image_job job = {.loops = net->workspace.kernel->loops,
+                     .in = in,
+                     .mean = features,
+                     .pixels = (size_t)last->in_side * last->in_side,
+                     .channels = last->out_channels};
+    dip_parallel_for(images, mean_task, &job);
+}
+
+/* ---- with kept activations ---- */
+
+typedef struct pass {
+    dip_net *net;
+    dip_track *track;
+    size_t images;
+    bool batch_statistics;
+    float momentum;
+} pass;
+
+static size_t unit_pixels(const dip_unit *unit, size_t images)
+{
+    const size_t side = dip_conv_out_side(&unit->layer->conv);
+    return images * side * side;
+}
+
+/* Convolution and the batch norm's affine map; applying it is left to the caller. */
+static void run_unit(const pass *p, dip_unit *unit, const dip_bf16 *in)
+{
+    dip_net *net = p->net;
+    dip_conv_job job = {.pass = &unit->layer->forward,
+                        .in = in,
+                        .panels = unit->layer->panels,
+                        .out = unit->raw,
+                        .images = p->images};
+    if (p->batch_statistics) {
+        job.finish.kind = DIP_FINISH_SUMS;
+        job.sums = net->sums;
+    }
+    dip_conv_run(&net->workspace, &job);
+    if (p->batch_statistics)
+        dip_norm_use_batch(&unit->norm, net->params, net->sums,
+                           (double)unit_pixels(unit, p->images), p->momentum);
+    else
+        dip_norm_use_running(&unit->norm, net->params);
+}
+
+static dip_affine unit_affine(const dip_unit *unit, dip_bf16 *out)
+{
+    return (dip_affine){.raw = unit->raw,
+                        .scale = unit->norm.scale,
+                        .shift = unit->norm.shift,
+                        .relu = true,
+                        .out = out,
+                        .channels = unit->norm.channels};
+}
+
+static void run_stem(const pass *p, const float *input)
+{
+    dip_net *net = p->net;
+    dip_track *track = p->track;
+    dip_unit *stem = &track->stem;
+    const size_t px = net->spec.input_px;
+    round_input(net, input, track->input, p->images * px * px * stem->layer->conv.in_channels);
+    run_unit(p, stem, track->input);
+    if (net->spec.stem_pool) {
+        pool_images(net, stem->raw, stem->norm.scale, stem->norm.shift, track->stem_out,
+                    track->argmax, p->images);
+    } else {
+        const dip_affine affine = unit_affine(stem, track->stem_out);
+        dip_run_affine(&net->workspace, &affine, unit_pixels(stem, p->images));
+    }
+}
+
+static void run_block(const pass *p, dip_block *block, const dip_bf16 *in)
+{
+    const dip_workspace *workspace = &p->net->workspace;
+    run_unit(p, &block->first, in);
+    dip_affine affine = unit_affine(&block->first, block->middle);
+    dip_run_affine(workspace, &affine, unit_pixels(&block->first, p->images));
+    run_unit(p, &block->second, block->middle);
+    if (block->has_shortcut) run_unit(p, &block->shortcut, in);
+    affine = unit_affine(&block->second, block->out);
+    if (block->has_shortcut) {
+        affine.raw2 = block->shortcut.raw;
+        affine.scale2 = block->shortcut.norm.scale;
+        affine.shift2 = block->shortcut.norm.shift;
+    } else {
+        affine.residual = in;
+    }
+    dip_run_affine(workspace, &affine, unit_pixels(&block->second, p->images));
+}
+
+static void run_kept(const pass *p, const float *input)
+{
+    const dip_bf16 *x = p->track->stem_out;
+    run_stem(p, input);
+    for (uint32_t b = 0; b < p->net->block_count; b++) {
+        run_block(p, &p->track->blocks[b], x);
+        x = p->track->blocks[b].out;
+    }
+    mean_images(p->net, x, p->track->features, p->images);
+}
+
+/* ---- folded ---- */
+
+static void run_folded(const dip_net *net, const dip_unit *unit, const dip_bf16 *in,
+                       const dip_bf16 *residual, bool relu, dip_bf16 *out, size_t images)
+{
+    const dip_conv_job job = {.pass = &unit->layer->forward,
+                              .in = in,
+                              .panels = unit->folded,
+                              .out = out,
+                              .images = images,
+                              .finish = {.kind = DIP_FINISH_BIAS,
+                                         .relu = relu,
+                                         .residual = residual,
+                                         .shift = unit->norm.shift}};
+    dip_conv_run(&net->workspace, &job);
+}
+
+/* The buffers change roles from block to block: x in, then middle, shortcut and out. */
+static void run_folded_blocks(const dip_net *net, const dip_track *track, dip_bf16 *buffer[4],
+                              size_t images)
+{
+    for (uint32_t b = 0; b < net->block_count; b++) {
+        const dip_block *block = &track->blocks[b];
+        dip_bf16 *x = buffer[0], *middle = buffer[1], *shortcut = buffer[2], *out = buffer[3];
+        run_folded(net, &block->first, x, NULL, true, middle, images);
+        if (block->has_shortcut)
+            run_folded(net, &block->shortcut, x, NULL, false, shortcut, images);
+        run_folded(net, &block->second, middle, block->has_shortcut ? shortcut : x, true, out,
+                   images);
+        buffer[0] = out;
+        buffer[3] = x;
+    }
+}
+
+static void run_group(const dip_net *net, const dip_track *track, const float *input, size_t images,
+                      float *features)
+{
+    dip_bf16 *buffer[DIP_NET_BUFFERS];
+    memcpy(buffer, net->buffer, sizeof buffer);
+    const size_t px = net->spec.input_px;
+    round_input(net, input, track->input, images * px * px * track->stem.layer->conv.in_channels);
+    run_folded(net, &track->stem, track->input, NULL, true, buffer[0], images);
+    if (net->spec.stem_pool) {
+        pool_images(net, buffer[0], net->unit_scale, net->zero_shift, buffer[1], NULL, images);
+        buffer[0] = net->buffer[1];
+        buffer[1] = net->buffer[0];
+    }
+    run_folded_blocks(net, track, buffer, images);
+    mean_images(net, buffer[0], features, images);
+}
+
+static void run_infer(const dip_net *net, const dip_track *track, const float *input, size_t images)
+{
+    const size_t px = net->spec.input_px, width = dip_net_spec_feature_dim(&net->spec);
+    const size_t image = px * px * track->stem.layer->conv.in_channels;
+    for (size_t n = 0; n < images; n += DIP_INFER_IMAGES)
+        run_group(net, track, input + n * image,
+                  images - n < DIP_INFER_IMAGES ? images - n : DIP_INFER_IMAGES,
+                  track->features + n * width);
+}
+
+/* ---- whole ---- */
+
+static void run_head(const dip_net *net, const dip_track *track, size_t images, float *h, float *z)
+{
+    const dip_head_layers *head = &net->heads[track->head];
+    const size_t width = dip_net_spec_feature_dim(&net->spec);
+    if (h) memcpy(h, track->features, images * width * sizeof *h);
+    if (!z) return;
+    const float *in = track->features;
+    if (net->head_depth == 2) {
+        dip_linear_forward(&net->workspace, &head->layer[0], net->params, in, images, true,
+                           track->hidden);
+        in = track->hidden;
+    }
+    dip_linear_forward(&net->workspace, &head->layer[net->head_depth - 1], net->params, in, images,
+                       false, z);
+}
+
+static dip_status check_call(dip_net *net, size_t modality, size_t n)
+{
+    if (modality >= net->spec.modality_count)
+        return dip_fail(DIP_EINVAL, "network: modality %zu of %u", modality,
+                        net->spec.modality_count);
+    if (n > net->max_batch)
+        return dip_fail(DIP_EINVAL, "network: %zu tiles in a call; at most %zu", n, net->max_batch);
+    return dip_workspace_ready(&net->workspace);
+}
+
+dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, size_t n, float *h,
+                           float *z)
+{
+    dip_status status = check_call(net, modality, n);
+    if (status || n == 0) return status;
+    dip_track *track = &net->tracks[modality];
+    const pass p = {.net = net, .track = track, .images = n};
+    track->images = 0;
+    if (net->mode == DIP_NET_TRAIN)
+        run_kept(&p, input);
+    else
+        run_infer(net, track, input, n);
+    run_head(net, track, n, h, z);
+    return DIP_OK;
+}
+
+dip_status dip_net_forward_train(dip_net *net, size_t modality, const float *input, size_t n,
+                                 float momentum, float *h, float *z)
+{
+    dip_status status = check_call(net, modality, n);
+    if (status) return status;
+    if (net->mode != DIP_NET_TRAIN || n == 0)
+        return dip_fail(DIP_EINVAL, "network: a training step needs a net made for training and at "
+                                    "least one tile");
+    const pass p = {.net = net,
+                    .track = &net->tracks[modality],
+                    .images = n,
+                    .batch_statistics = true,
+                    .momentum = momentum};
+    run_kept(&p, input);
+    run_head(net, p.track, n, h, z);
+    p.track->images = n;
+    return DIP_OK;
+}

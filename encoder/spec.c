@@ -1,0 +1,83 @@
+/* Checks the network table; see spec.h. */
+#include "encoder/spec.h"
+
+#include "core/status.h"
+
+#include <string.h>
+
+enum { MAX_INPUT_PX = 2048, MAX_WIDTH = 1024, MAX_BLOCKS = 64, MAX_DIM = 8192 };
+
+static dip_status check_range(const char *field, uint32_t value, uint32_t low, uint32_t high)
+{
+    if (value >= low && value <= high) return DIP_OK;
+    return dip_fail(DIP_EINVAL, "network: %s is %u; it must be %u to %u", field, value, low, high);
+}
+
+/* Block products are 32 wide. */
+static dip_status check_multiple(const char *field, uint32_t value, uint32_t high)
+{
+    dip_status status = check_range(field, value, 32, high);
+    if (status || value % 32 == 0) return status;
+    return dip_fail(DIP_EINVAL, "network: %s is %u; it must be a multiple of 32", field, value);
+}
+
+static dip_status check_stem(const dip_net_spec *spec)
+{
+    dip_status status = check_range("input_px", spec->input_px, 8, MAX_INPUT_PX);
+    if (!status && spec->stem_kernel != 3 && spec->stem_kernel != 7)
+        status = dip_fail(DIP_EINVAL, "network: stem_kernel is %u; it must be 3 or 7",
+                          spec->stem_kernel);
+    if (!status) status = check_range("stem_stride", spec->stem_stride, 1, 2);
+    return status;
+}
+
+static dip_status check_stages(const dip_net_spec *spec)
+{
+    dip_status status = check_range("stage_count", spec->stage_count, 1, DIP_MAX_STAGES);
+    for (uint32_t i = 0; !status && i < spec->stage_count; i++) {
+        status = check_multiple("width", spec->width[i], MAX_WIDTH);
+        if (!status) status = check_range("blocks", spec->blocks[i], 1, MAX_BLOCKS);
+    }
+    if (!status) status = check_range("shared_from", spec->shared_from, 0, spec->stage_count);
+    return status;
+}
+
+static dip_status check_head(const dip_net_spec *spec)
+{
+    dip_status status = check_multiple("embed_dim", spec->embed_dim, MAX_DIM);
+    if (!status && spec->head != DIP_HEAD_LINEAR && spec->head != DIP_HEAD_MLP)
+        status = dip_fail(DIP_EINVAL, "network: head %d is not known; use linear or mlp",
+                          (int)spec->head);
+    if (!status && spec->head == DIP_HEAD_MLP)
+        status = check_multiple("head_hidden", spec->head_hidden, MAX_DIM);
+    return status;
+}
+
+/* Names become parts of tensor names; "shared" is taken there. */
+static dip_status check_modality(const dip_net_spec *spec, uint32_t m)
+{
+    const dip_modality *modality = &spec->modality[m];
+    const void *end = memchr(modality->name, '\0', sizeof modality->name);
+    if (!end || !modality->name[0] || strcmp(modality->name, "shared") == 0)
+        return dip_fail(DIP_EINVAL, "network: modality %u has no usable name", m);
+    for (uint32_t other = 0; other < m; other++)
+        if (strcmp(spec->modality[other].name, modality->name) == 0)
+            return dip_fail(DIP_EINVAL, "network: two modalities are named '%s'", modality->name);
+    return check_range("band_count", modality->band_count, 1, DIP_MAX_BANDS);
+}
+
+dip_status dip_net_spec_check(const dip_net_spec *spec)
+{
+    dip_status status = check_stem(spec);
+    if (!status) status = check_stages(spec);
+    if (!status) status = check_head(spec);
+    if (!status)
+        status = check_range("modality_count", spec->modality_count, 1, DIP_MAX_MODALITIES);
+    for (uint32_t m = 0; !status && m < spec->modality_count; m++) status = check_modality(spec, m);
+    return status;
+}
+
+uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec)
+{
+    return spec->width[spec->stage_count - 1];
+}

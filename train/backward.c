@@ -1,0 +1,297 @@
+/*
+ * Walks a net down; see backward.h and encoder/graph.h.
+ *
+ * Gradients of activations live in the net's four buffers. Two of them take turns as the gradient of a block's
+ * output and of its input; where the shortcut is the identity they are one and the same, so its gradient is
+ * already in place when the first convolution's is added. The third holds the gradient between the two convolutions,
+ * the fourth that of a raw convolution result.
+ *
+ * ReLU masks and the sums that batch norm's backward needs are taken while a gradient passes by: in the finish of the
+ * convolution that makes it, or in the pass that masks a block's output.
+ */
+#include "train/backward.h"
+
+#include "core/parallel.h"
+#include "core/status.h"
+#include "encoder/conv_weights.h"
+#include "encoder/graph.h"
+
+enum { TASK_VALUES = 64 * 1024 };
+
+typedef struct descent {
+    dip_net *net;
+    dip_track *track;
+    size_t images;
+    dip_bf16 *out, *in; /* gradients of a block's output and input */
+    dip_bf16 *middle, *raw;
+} descent;
+
+static size_t unit_pixels(const dip_unit *unit, size_t images)
+{
+    const size_t side = dip_conv_out_side(&unit->layer->conv);
+    return images * side * side;
+}
+
+/* ---- passes over activations ---- */
+
+typedef struct mask_job {
+    const dip_workspace *workspace;
+    dip_mask mask;
+    size_t pixels, step, sums; /* pixels of a task; floats of its sums */
+} mask_job;
+
+static dip_status mask_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const mask_job *job = context;
+    const size_t first = task * job->step, rest = job->pixels - first;
+    dip_mask mask = job->mask;
+    mask.sums = job->workspace->partials + task * job->sums;
+    memset(mask.sums, 0, job->sums * sizeof(float));
+    job->workspace->kernel->loops->mask(&mask, first, rest < job->step ? rest : job->step);
+    return DIP_OK;
+}
+
+/* Pixels of a task: as many as an image has, or enough to be worth one; partials are one an image at most. */
+static size_t task_pixels(size_t image_pixels, size_t channels)
+{
+    const size_t images = TASK_VALUES / (image_pixels * channels);
+    return image_pixels * (images ? images : 1);
+}
+
+/* Masks the gradient of `out` in place; sums into net->sums. */
+static void run_mask(const descent *d, const dip_unit *unit, const dip_unit *second,
+                     const dip_bf16 *out, dip_bf16 *gradient)
+{
+    const size_t channels = unit->norm.channels;
+    mask_job job = {.workspace = &d->net->workspace,
+                    .mask = {.out = out,
+                             .raw = {unit->raw, second ? second->raw : NULL},
+                             .gradient = gradient,
+                             .channels = channels},
+                    .pixels = unit_pixels(unit, d->images),
+                    .step = task_pixels(unit_pixels(unit, 1), channels),
+                    .sums = (second ? 3 : 2) * channels};
+    const size_t tasks = (job.pixels + job.step - 1) / job.step;
+    dip_parallel_for(tasks, mask_task, &job);
+    dip_workspace_total(job.workspace, tasks, job.sums, d->net->sums);
+}
+
+typedef struct norm_job {
+    const dip_loops *loops;
+    const dip_unit *unit;
+    const dip_bf16 *gradient;
+    dip_bf16 *out;
+    size_t pixels, step;
+} norm_job;
+
+static dip_status norm_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const norm_job *job = context;
+    const size_t channels = job->unit->norm.channels, first = task * job->step;
+    const size_t rest = job->pixels - first, at = first * channels;
+    job->loops->norm_backward(job->gradient + at, job->unit->raw + at, job->unit->norm.slopes,
+                              job->out + at, rest < job->step ? rest : job->step, channels);
+    return DIP_OK;
+}
+
+/* From the gradient of a norm's result, whose sums are known, to that of the raw convolution result. */
+static void run_norm(const descent *d, dip_unit *unit, const double *sum, const double *sum_raw,
+                     const dip_bf16 *gradient)
+{
+    const size_t pixels = unit_pixels(unit, d->images);
+    dip_norm_backward(&unit->norm, d->net->params, d->net->grads, sum, sum_raw, (double)pixels);
+    norm_job job = {d->net->workspace.kernel->loops,  unit, gradient, d->raw, pixels,
+                    TASK_VALUES / unit->norm.channels};
+    dip_parallel_for((pixels + job.step - 1) / job.step, norm_task, &job);
+}
+
+/* ---- convolutions ---- */
+
+/* d->raw, the gradient of the unit's raw result, to that of its weights. */
+static void run_weights(const descent *d, const dip_unit *unit, const dip_bf16 *in)
+{
+    const dip_layer *layer = unit->layer;
+    const dip_conv_weights_job job = {.pass = &layer->forward,
+                                      .in = in,
+                                      .gradient = d->raw,
+                                      .images = d->images,
+                                      .sums = d->net->weight_sums,
+                                      .grads = d->net->grads + layer->weights};
+    dip_conv_weights_run(&d->net->workspace, &job);
+}
+
+/* d->raw to the gradient of the unit's input. */
+static void run_data(const descent *d, const dip_unit *unit, dip_finish finish, dip_bf16 *out)
+{
+    const dip_layer *layer = unit->layer;
+    for (unsigned i = 0; i < layer->backward_count; i++) {
+        const dip_conv_job job = {.pass = &layer->backward[i],
+                                  .in = d->raw,
+                                  .panels = layer->backward_panels[i],
+                                  .out = out,
+                                  .images = d->images,
+                                  .finish = finish,
+                                  .sums = finish.kind == DIP_FINISH_MASK ? d->net->sums : NULL};
+        dip_conv_run(&d->net->workspace, &job);
+    }
+}
+
+/* ---- the walk ---- */
+
+static void block_backward(descent *d, dip_block *block, const dip_bf16 *in)
+{
+    const double *sums = d->net->sums;
+    const size_t channels = block->second.norm.channels;
+    const dip_finish add = {.kind = DIP_FINISH_ADD}, store = {.kind = DIP_FINISH_STORE};
+    const dip_finish mask = {.kind = DIP_FINISH_MASK,
+                             .raw = block->first.raw,
+                             .scale = block->first.norm.scale,
+                             .shift = block->first.norm.shift};
+    double shortcut_sums[2][1024];
+    run_mask(d, &block->second, block->has_shortcut ? &block->shortcut : NULL, block->out, d->out);
+    if (block->has_shortcut) {
+        memcpy(shortcut_sums[0], sums, channels * sizeof *sums);
+        memcpy(shortcut_sums[1], sums + 2 * channels, channels * sizeof *sums);
+    }
+    run_norm(d, &block->second, sums, sums + channels, d->out);
+    run_weights(d, &block->second, block->middle);
+    run_data(d, &block->second, mask, d->middle);
+    run_norm(d, &block->first, sums, sums + channels, d->middle);
+    run_weights(d, &block->first, in);
+    if (!block->has_shortcut) {
+        run_data(d, &block->first, add, d->out);
+        return;
+    }
+    run_data(d, &block->first, store, d->in);
+    run_norm(d, &block->shortcut, shortcut_sums[0], shortcut_sums[1], d->out);
+    run_weights(d, &block->shortcut, in);
+    run_data(d, &block->shortcut, add, d->in);
+    dip_bf16 *free = d->out;
+    d->out = d->in;
+    d->in = free;
+}
+
+typedef struct pool_job {
+    const dip_workspace *workspace;
+    dip_pool pool;
+} pool_job;
+
+static dip_status pool_task(void *context, size_t image, unsigned worker)
+{
+    (void)worker;
+    const pool_job *job = context;
+    dip_pool pool = job->pool;
+    const size_t raw = pool.side * pool.side * pool.channels;
+    const size_t side = (pool.side - 1) / 2 + 1, pooled = side * side * pool.channels;
+    pool.raw += image * raw;
+    pool.raw_gradient += image * raw;
+    pool.argmax += image * pooled;
+    pool.gradient += image * pooled;
+    pool.sums = job->workspace->partials + image * 2 * pool.channels;
+    memset(pool.sums, 0, 2 * pool.channels * sizeof(float));
+    job->workspace->kernel->loops->pool_backward(&pool);
+    return DIP_OK;
+}
+
+static void stem_backward(descent *d)
+{
+    dip_net *net = d->net;
+    dip_unit *stem = &d->track->stem;
+    const size_t channels = stem->norm.channels;
+    const dip_bf16 *gradient = d->out;
+    if (net->spec.stem_pool) {
+        pool_job job = {.workspace = &net->workspace,
+                        .pool = {.raw = stem->raw,
+                                 .side = dip_conv_out_side(&stem->layer->conv),
+                                 .channels = channels,
+                                 .argmax = d->track->argmax,
+                                 .gradient = d->out,
+                                 .raw_gradient = d->middle}};
+        dip_parallel_for(d->images, pool_task, &job);
+        dip_workspace_total(&net->workspace, d->images, 2 * channels, net->sums);
+        gradient = d->middle;
+    } else {
+        run_mask(d, stem, NULL, d->track->stem_out, d->out);
+    }
+    run_norm(d, stem, net->sums, net->sums + channels, gradient);
+    run_weights(d, stem, d->track->input);
+}
+
+/* ---- head and mean ---- */
+
+/* Returns the gradient reaching h through the head, in the net's head buffer. */
+static float *head_backward(const descent *d, const float *dz)
+{
+    dip_net *net = d->net;
+    const dip_head_layers *head = &net->heads[d->track->head];
+    uint32_t width[3];
+    const uint32_t depth = dip_net_head_widths(&net->spec, width);
+    float *dh = net->head_buffer, *hidden = dh + net->max_batch * width[0];
+    if (depth == 1) {
+        dip_linear_backward(&net->workspace, &head->layer[0], net->params, net->grads,
+                            d->track->features, dz, d->images, dh);
+        return dh;
+    }
+    dip_linear_backward(&net->workspace, &head->layer[1], net->params, net->grads, d->track->hidden,
+                        dz, d->images, hidden);
+    for (size_t i = 0; i < d->images * width[1]; i++)
+        if (!(d->track->hidden[i] > 0)) hidden[i] = 0;
+    dip_linear_backward(&net->workspace, &head->layer[0], net->params, net->grads,
+                        d->track->features, hidden, d->images, dh);
+    return dh;
+}
+
+typedef struct mean_job {
+    const dip_loops *loops;
+    const float *gradient;
+    dip_bf16 *out;
+    size_t pixels, channels;
+} mean_job;
+
+static dip_status mean_task(void *context, size_t image, unsigned worker)
+{
+    (void)worker;
+    const mean_job *job = context;
+    job->loops->mean_backward(job->gradient + image * job->channels, job->pixels, job->channels,
+                              job->out + image * job->pixels * job->channels);
+    return DIP_OK;
+}
+
+static void features_backward(const descent *d, const float *dh, const float *dz)
+{
+    const dip_unit *last = &d->track->blocks[d->net->block_count - 1].second;
+    const size_t channels = last->norm.channels, values = d->images * channels;
+    float *gradient = d->net->head_buffer;
+    if (dz)
+        gradient = head_backward(d, dz);
+    else
+        memset(gradient, 0, values * sizeof *gradient);
+    for (size_t i = 0; dh && i < values; i++) gradient[i] += dh[i];
+    mean_job job = {d->net->workspace.kernel->loops, gradient, d->out, unit_pixels(last, 1),
+                    channels};
+    dip_parallel_for(d->images, mean_task, &job);
+}
+
+dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, const float *dz)
+{
+    if (modality >= net->spec.modality_count || !net->tracks[modality].images)
+        return dip_fail(DIP_EINVAL, "network: no training pass of modality %zu to go back from",
+                        modality);
+    dip_status status = dip_workspace_ready(&net->workspace);
+    if (status) return status;
+    dip_track *track = &net->tracks[modality];
+    descent d = {.net = net,
+                 .track = track,
+                 .images = track->images,
+                 .out = net->buffer[0],
+                 .in = net->buffer[1],
+                 .middle = net->buffer[2],
+                 .raw = net->buffer[3]};
+    features_backward(&d, dh, dz);
+    for (uint32_t b = net->block_count; b-- > 0;)
+        block_backward(&d, &track->blocks[b], b ? track->blocks[b - 1].out : track->stem_out);
+    stem_backward(&d);
+    return DIP_OK;
+}

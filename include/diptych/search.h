@@ -25,7 +25,7 @@ typedef struct dip_search_options {
 dip_status dip_search_open(dip_search **out, const dip_archive *archive,
                            const dip_search_options *options);
 void dip_search_close(dip_search *search);
-/** Borrowed. */
+/** Borrowed; opened on first use. NULL if that fails (the failure line says why). */
 dip_model *dip_search_model(dip_search *search);
 
 typedef enum dip_probe_kind {
@@ -39,14 +39,15 @@ typedef struct dip_probe {
     dip_probe_kind kind;
     uint64_t id;          /* TILE */
     const dip_tile *tile; /* PIXELS */
-    const char *modality; /* PIXELS, VECTOR: what it is of; LONLAT: of which modality, NULL = any */
-    const float *vector;  /* VECTOR: dip_model_dim() floats, unit norm */
-    double lon, lat;      /* LONLAT */
+    const char *
+        modality; /* PIXELS, VECTOR: what it is of (VECTOR: or NULL); LONLAT: of which, NULL = any */
+    const float *vector; /* VECTOR: dip_model_dim() floats, unit norm */
+    double lon, lat;     /* LONLAT */
 } dip_probe;
 
 typedef struct dip_query {
     const char *
-        to; /* target modality; NULL: every modality but the probe's, or its own if it is the only one */
+        to; /* target modality; NULL: every modality but the probe's, or its own if it is the only one; "all" */
     size_t k;          /* hits wanted; default 10 */
     bool exact;        /* scan all instead of asking the index */
     bool include_self; /* let the probe's own tile be a hit (it is left out by default) */
@@ -66,7 +67,7 @@ typedef struct dip_hit {
     uint64_t id;
     float score; /* cosine */
     float
-        percentile; /* share of the archive's random pairs in this direction that score lower, 0..100 */
+        percentile; /* share of the archive's random pairs in this direction that score lower, 0..100; or NAN */
     dip_meta *meta; /* owned by the result */
 } dip_hit;
 

@@ -1,0 +1,206 @@
+/*
+ * Vector -> the best tiles of one modality.
+ *
+ * The index answers with the ids that the filters allow. What an approximate engine proposes is scored again with
+ * the stored embeddings, some more than k of it, so that scores are exact and the order is theirs. Tiles that the
+ * archive lost since the index was built never come back: then the allowed ids are those that still exist.
+ */
+#include "search/engine.h"
+
+#include "core/mem.h"
+#include "core/status.h"
+#include "index/dot.h"
+#include "index/ids.h"
+#include "index/layout.h"
+#include "index/scan.h"
+#include "search/filter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RERANK_MORE = 16 }; /* candidates beyond k, besides half of k */
+
+typedef struct allowed {
+    uint64_t *ids; /* NULL: all */
+    size_t count;
+} allowed;
+
+static dip_status find_allowed(dip_search *search, int target, const dip_query *query,
+                               allowed *allow, uint64_t *matching)
+{
+    dip_filter *filter;
+    dip_status status = dip_filter_create(&filter, &search->columns, query);
+    if (status) return status;
+    if (filter || search->sides[target].has_stale) {
+        status = dip_filter_ids(filter, &search->columns, target, &allow->ids, &allow->count);
+        *matching = allow->count;
+    } else {
+        *matching = 0;
+        for (size_t row = 0; row < search->columns.count; row++)
+            *matching += (int)search->columns.modalities[row] == target;
+    }
+    dip_filter_destroy(filter);
+    return status;
+}
+
+/* ---- all of them ---- */
+
+static dip_status need_embeddings(dip_search *search, int target, dip_side *side)
+{
+    dip_status status = DIP_OK;
+    pthread_mutex_lock(&search->lock);
+    if (!side->has_all) {
+        status = dip_archive_embeddings(search->archive, search->manifest->model, (uint32_t)target,
+                                        &side->all);
+        if (!status && side->all.n && side->all.dim != search->manifest->dim) {
+            status =
+                dip_fail(DIP_EMISMATCH, "embeddings of model %s have %zu dimensions, the index %u",
+                         search->manifest->model, side->all.dim, search->manifest->dim);
+            dip_embeddings_fini(&side->all);
+        }
+        side->has_all = !status;
+    }
+    pthread_mutex_unlock(&search->lock);
+    return status;
+}
+
+static dip_status scan_all(dip_search *search, int target, const float *vector,
+                           const allowed *allow, size_t k, uint64_t *ids, float *scores)
+{
+    dip_side *side = &search->sides[target];
+    dip_status status = need_embeddings(search, target, side);
+    if (status) return status;
+    dip_scan scan = {side->all.vectors, side->all.ids, side->all.n, search->manifest->dim, NULL};
+    uint64_t *bits = NULL;
+    if (allow->ids) {
+        bits = dip_calloc(dip_bit_words(scan.n) + 1, sizeof *bits);
+        if (!bits) return DIP_ENOMEM;
+        for (size_t i = 0; i < allow->count; i++) {
+            size_t row = dip_ids_lower_bound(scan.ids, scan.n, allow->ids[i]);
+            if (row < scan.n && scan.ids[row] == allow->ids[i]) dip_bit_set(bits, row);
+        }
+        scan.allowed = bits;
+    }
+    status = dip_scan_run(&scan, vector, 1, k, ids, scores);
+    dip_free(bits);
+    return status;
+}
+
+/* ---- by the index ---- */
+
+static const dip_index_params *params_of(const dip_manifest *manifest, const char *from,
+                                         const char *to)
+{
+    for (uint32_t i = 0; i < manifest->point_count; i++) {
+        const dip_operating_point *point = &manifest->points[i];
+        if (!strcmp(point->from, from) && !strcmp(point->to, to)) return &point->params;
+    }
+    return NULL;
+}
+
+int dip_candidate_order(const void *a, const void *b)
+{
+    const dip_candidate *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Replaces the engine's scores by exact ones; drops what has no embedding any more. */
+static dip_status rerank(dip_search *search, int target, const float *vector, dip_candidates *found)
+{
+    size_t dim = search->manifest->dim, n = found->count, kept = 0;
+    uint64_t *ids = dip_alloc((n + 1) * sizeof *ids);
+    bool *there = dip_alloc((n + 1) * sizeof *there);
+    float *vectors = dip_alloc_aligned((n + 1) * dim * sizeof *vectors);
+    dip_status status = ids && there && vectors ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i++) ids[i] = found->list[i].id;
+    if (!status)
+        status = dip_archive_embeddings_of(search->archive, search->manifest->model,
+                                           (uint32_t)target, ids, n, dim, vectors, there);
+    for (size_t i = 0; i < n && !status; i++) {
+        if (!there[i]) continue;
+        float score = dip_dot_get()(vector, vectors + i * dim, dim);
+        found->list[kept++] = (dip_candidate){ids[i], score};
+    }
+    if (!status) {
+        found->count = kept;
+        if (kept) qsort(found->list, kept, sizeof *found->list, dip_candidate_order);
+    }
+    dip_free(ids);
+    dip_free(there);
+    dip_free_aligned(vectors);
+    return status;
+}
+
+static dip_status ask_index(dip_search *search, const dip_probed *probe, int target,
+                            const allowed *allow, size_t k, uint64_t *ids, float *scores)
+{
+    const char *to = dip_archive_modality(search->archive, (size_t)target)->name;
+    return dip_index_search(search->sides[target].index, probe->vector, 1, k,
+                            params_of(search->manifest, probe->from, to), allow->ids, allow->count,
+                            ids, scores);
+}
+
+static dip_status check_index(const dip_search *search, int target)
+{
+    if (search->sides[target].index) return DIP_OK;
+    return dip_fail(DIP_ENOENT, "generation %s has no index of modality '%s'; run diptych index",
+                    search->manifest->generation,
+                    dip_archive_modality(search->archive, (size_t)target)->name);
+}
+
+static void drop_own(dip_candidates *found, uint64_t own)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->list[i].id != own) found->list[kept++] = found->list[i];
+    found->count = kept;
+}
+
+static dip_status collect(dip_search *search, const dip_probed *probe, int target, bool exact,
+                          const allowed *allow, size_t k, dip_candidates *out)
+{
+    uint64_t *ids = dip_alloc((k + 1) * sizeof *ids);
+    float *scores = dip_alloc((k + 1) * sizeof *scores);
+    out->list = dip_alloc((k + 1) * sizeof *out->list);
+    dip_status status = ids && scores && out->list ? DIP_OK : DIP_ENOMEM;
+    if (!status && exact)
+        status = scan_all(search, target, probe->vector, allow, k, ids, scores);
+    else if (!status)
+        status = ask_index(search, probe, target, allow, k, ids, scores);
+    for (size_t i = 0; i < k && !status && ids[i] != DIP_NO_ID; i++)
+        out->list[out->count++] = (dip_candidate){ids[i], scores[i]};
+    dip_free(ids);
+    dip_free(scores);
+    return status;
+}
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
+                               const dip_query *query, dip_candidates *out)
+{
+    *out = (dip_candidates){0};
+    allowed allow = {0};
+    bool own = probe->id != DIP_NO_ID && probe->modality == target && !query->include_self;
+    dip_status status = query->exact ? DIP_OK : check_index(search, target);
+    if (!status) status = find_allowed(search, target, query, &allow, &out->matching);
+    if (status) goto out;
+    bool exact_engine =
+        query->exact || dip_index_engine(search->sides[target].index) == DIP_ENGINE_EXACT;
+    size_t wanted = smaller(query->k, out->matching) + own;
+    if (!exact_engine) wanted = smaller(wanted + wanted / 2 + RERANK_MORE, out->matching + own);
+    status = collect(search, probe, target, query->exact, &allow, wanted, out);
+    if (!status && !exact_engine) status = rerank(search, target, probe->vector, out);
+    if (status) goto out;
+    if (own) drop_own(out, probe->id);
+    out->count = smaller(out->count, query->k);
+    out->exactly = exact_engine;
+out:
+    dip_free(allow.ids);
+    if (status) {
+        dip_free(out->list);
+        *out = (dip_candidates){0};
+    }
+    return status;
+}

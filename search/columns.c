@@ -1,0 +1,120 @@
+/* Metadata as columns; see columns.h. */
+#include "search/columns.h"
+
+#include "core/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+static dip_status resize(void **array, size_t capacity, size_t size)
+{
+    void *larger = dip_realloc(*array, capacity * size);
+    if (!larger) return DIP_ENOMEM;
+    *array = larger;
+    return DIP_OK;
+}
+
+#define RESIZE(field) resize((void **)&c->field, capacity, sizeof *c->field)
+
+static dip_status reserve(dip_columns *c, size_t need)
+{
+    if (need <= c->capacity) return DIP_OK;
+    size_t capacity = c->capacity ? c->capacity * 2 : 1024;
+    if (RESIZE(ids) || RESIZE(places) || RESIZE(modalities) || RESIZE(times) || RESIZE(west) ||
+        RESIZE(south) || RESIZE(east) || RESIZE(north) || RESIZE(labels) || RESIZE(splits))
+        return DIP_ENOMEM;
+    c->capacity = capacity;
+    return DIP_OK;
+}
+
+static dip_status add_row(void *context, const dip_meta *meta)
+{
+    dip_columns *c = context;
+    size_t row = c->count;
+    dip_status status = reserve(c, row + 1);
+    if (!status)
+        status = dip_words_add(&c->texts, meta->labels, strlen(meta->labels), &c->labels[row]);
+    if (!status)
+        status = dip_words_add(&c->texts, meta->split, strlen(meta->split), &c->splits[row]);
+    if (status) return status;
+    c->ids[row] = meta->id;
+    c->places[row] = meta->place;
+    c->modalities[row] = meta->modality;
+    c->times[row] = meta->time;
+    c->west[row] = meta->west;
+    c->south[row] = meta->south;
+    c->east[row] = meta->east;
+    c->north[row] = meta->north;
+    c->count++;
+    return DIP_OK;
+}
+
+dip_status dip_columns_load(dip_columns *columns, const dip_archive *archive)
+{
+    *columns = (dip_columns){0};
+    dip_status status = dip_archive_each(archive, add_row, columns);
+    if (status) dip_columns_fini(columns);
+    return status;
+}
+
+void dip_columns_fini(dip_columns *c)
+{
+    void *arrays[] = {c->ids,   c->places, c->modalities, c->times,  c->west,
+                      c->south, c->east,   c->north,      c->labels, c->splits};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) dip_free(arrays[i]);
+    dip_words_fini(&c->texts);
+    *c = (dip_columns){0};
+}
+
+size_t dip_columns_find(const dip_columns *columns, uint64_t id)
+{
+    size_t low = 0, high = columns->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (columns->ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < columns->count && columns->ids[low] == id ? low : SIZE_MAX;
+}
+
+bool dip_columns_centre(const dip_columns *c, size_t row, double *lon, double *lat)
+{
+    double west = c->west[row], east = c->east[row];
+    if (isnan(west) || isnan(east) || isnan(c->south[row]) || isnan(c->north[row])) return false;
+    if (east < west) east += 360;
+    *lon = (west + east) / 2;
+    if (*lon > 180) *lon -= 360;
+    *lat = (c->south[row] + c->north[row]) / 2;
+    return true;
+}
+
+/* Haversine of the central angle: grows with the distance, and is exact enough when it is small. */
+static double haversine(double lon1, double lat1, double lon2, double lat2)
+{
+    const double radian = 0.017453292519943295;
+    double dlat = sin((lat2 - lat1) * radian / 2), dlon = sin((lon2 - lon1) * radian / 2);
+    return dlat * dlat + cos(lat1 * radian) * cos(lat2 * radian) * dlon * dlon;
+}
+
+size_t dip_columns_nearest(const dip_columns *columns, double lon, double lat, int modality,
+                           int avoid)
+{
+    size_t best = SIZE_MAX;
+    double least = INFINITY;
+    for (size_t row = 0; row < columns->count; row++) {
+        int own = (int)columns->modalities[row];
+        double x, y;
+        if ((modality >= 0 && own != modality) || !dip_columns_centre(columns, row, &x, &y))
+            continue;
+        double distance = haversine(lon, lat, x, y);
+        bool tie_break = best != SIZE_MAX && distance == least &&
+                         (int)columns->modalities[best] == avoid && own != avoid;
+        if (distance < least || tie_break) {
+            best = row;
+            least = distance;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,68 @@
+/** Inside view of a search: what its parts share. */
+#ifndef SEARCH_ENGINE_H
+#define SEARCH_ENGINE_H
+
+#include <diptych/search.h>
+
+#include "index/generation.h"
+#include "search/columns.h"
+
+#include <pthread.h>
+
+/** What a search keeps of one modality of the archive. */
+typedef struct dip_side {
+    const dip_index *index; /* NULL: the generation has none */
+    bool has_stale;         /* the index names tiles that the archive no longer has */
+    bool has_all;           /* `all` is loaded */
+    dip_embeddings all;     /* for exact search; loaded when it is first asked for */
+} dip_side;
+
+struct dip_engine_handle {
+    const dip_archive *archive; /* borrowed */
+    dip_generation *generation;
+    const dip_manifest *manifest; /* of the generation */
+    dip_columns columns;
+    pthread_mutex_t lock; /* of model and sides' embeddings while they load, and of the encoder */
+    dip_model *model;     /* opened when it is first needed */
+    dip_side sides[DIP_MAX_MODALITIES];
+};
+
+/** A probe that became a vector. */
+typedef struct dip_probed {
+    char from[DIP_WORD_CAPACITY]; /* modality; "" = not known */
+    int modality;                 /* its position in the archive, or -1 */
+    uint64_t id;                  /* of the stored tile, or DIP_NO_ID */
+    float *vector;                /* (dim), owned */
+} dip_probed;
+
+/** `target`: position of the modality that is asked for, -1 if several are. */
+dip_status dip_probe_resolve(dip_search *search, const dip_probe *probe, int target,
+                             dip_probed *out);
+void dip_probed_fini(dip_probed *probed);
+
+typedef struct dip_candidate {
+    uint64_t id;
+    float score;
+} dip_candidate;
+
+/** For qsort(): higher score first, then smaller id. */
+int dip_candidate_order(const void *a, const void *b);
+
+typedef struct dip_candidates {
+    dip_candidate *list; /* best first; owned */
+    size_t count;
+    uint64_t matching;
+    bool exactly;
+} dip_candidates;
+
+/** The k best tiles of one modality for a probe; filters applied, the probe's own tile left out. */
+dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
+                               const dip_query *query, dip_candidates *out);
+
+/** DIP_EINVAL with a line that names the modalities there are. */
+dip_status dip_modality_unknown(const dip_archive *archive, const char *name);
+
+/** The model, opened on first use. With `lock` held. */
+dip_status dip_search_need_model(dip_search *search, dip_model **out);
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * Probe -> vector.
+ *
+ * A stored tile brings its stored embedding; a tile that has none yet is encoded. Encoding holds the search's
+ * lock: a model serves one thread at a time.
+ */
+#include "search/engine.h"
+
+#include "core/mem.h"
+#include "core/status.h"
+#include "index/dot.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *model_id(const dip_search *search) { return search->manifest->model; }
+
+static dip_status check_unit(const dip_search *search, const float *vector)
+{
+    size_t dim = search->manifest->dim;
+    float square = dip_dot_get()(vector, vector, dim);
+    if (fabsf(square - 1) < 0.01F) return DIP_OK;
+    return dip_fail(DIP_EINVAL, "the probe's vector has length %g, not 1; divide it by its length",
+                    sqrt((double)square));
+}
+
+/* Which encoder fits a stored tile's modality. */
+static dip_status encoder_of(const dip_model *model, const dip_modality *modality, size_t *position)
+{
+    int found = dip_model_find_modality(model, modality->name);
+    if (found < 0)
+        return dip_fail(DIP_EMISMATCH, "model %s has no encoder for modality '%s'",
+                        dip_model_id(model), modality->name);
+    *position = (size_t)found;
+    return dip_model_check(model, modality);
+}
+
+static dip_status encode(dip_search *search, const dip_modality *modality, const char *name,
+                         const dip_tile *tile, float *vector)
+{
+    dip_model *model = NULL;
+    size_t position = 0;
+    pthread_mutex_lock(&search->lock);
+    dip_status status = dip_search_need_model(search, &model);
+    if (!status && modality)
+        status = encoder_of(model, modality, &position);
+    else if (!status) {
+        int found = dip_model_find_modality(model, name);
+        if (found < 0)
+            status = dip_fail(DIP_EINVAL, "model %s has no encoder for modality '%s'",
+                              dip_model_id(model), name);
+        position = (size_t)found;
+    }
+    if (!status) status = dip_model_encode(model, position, &tile, 1, vector);
+    pthread_mutex_unlock(&search->lock);
+    return status;
+}
+
+static dip_status encode_stored(dip_search *search, const dip_modality *modality, uint64_t id,
+                                float *vector)
+{
+    dip_tile *tile;
+    dip_status status = dip_archive_tile(search->archive, id, &tile);
+    if (status) return status;
+    status = encode(search, modality, modality->name, tile, vector);
+    dip_tile_free(tile);
+    return status;
+}
+
+static dip_status resolve_stored(dip_search *search, size_t row, dip_probed *out)
+{
+    const dip_columns *c = &search->columns;
+    uint32_t position = c->modalities[row];
+    const dip_modality *modality = dip_archive_modality(search->archive, position);
+    if (!modality)
+        return dip_fail(DIP_ECORRUPT, "tile %llu is of a modality that the archive does not know",
+                        (unsigned long long)c->ids[row]);
+    bool found = false;
+    out->id = c->ids[row];
+    out->modality = (int)position;
+    snprintf(out->from, sizeof out->from, "%s", modality->name);
+    dip_status status =
+        dip_archive_embeddings_of(search->archive, model_id(search), position, &out->id, 1,
+                                  search->manifest->dim, out->vector, &found);
+    if (status || found) return status;
+    return encode_stored(search, modality, out->id, out->vector);
+}
+
+static dip_status resolve_tile(dip_search *search, const dip_probe *probe, dip_probed *out)
+{
+    size_t row = dip_columns_find(&search->columns, probe->id);
+    if (row == SIZE_MAX)
+        return dip_fail(DIP_ENOENT, "the archive has no tile #%llu", (unsigned long long)probe->id);
+    return resolve_stored(search, row, out);
+}
+
+dip_status dip_modality_unknown(const dip_archive *archive, const char *name)
+{
+    char known[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < dip_archive_modality_count(archive); i++) {
+        const char *other = dip_archive_modality(archive, i)->name;
+        int n = snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", other);
+        if (n < 0 || (size_t)n >= sizeof known - used) break;
+        used += (size_t)n;
+    }
+    return dip_fail(DIP_EINVAL, "there is no modality '%s'; the archive has %s", name,
+                    *known ? known : "none");
+}
+
+static dip_status find_modality(const dip_search *search, const char *name, int *position)
+{
+    *position = dip_archive_find_modality(search->archive, name);
+    return *position < 0 ? dip_modality_unknown(search->archive, name) : DIP_OK;
+}
+
+static dip_status resolve_lonlat(dip_search *search, const dip_probe *probe, int target,
+                                 dip_probed *out)
+{
+    int modality = -1;
+    if (!(fabs(probe->lon) <= 360) || !(fabs(probe->lat) <= 90))
+        return dip_fail(DIP_EINVAL, "%.10g,%.10g is no longitude and latitude", probe->lon,
+                        probe->lat);
+    if (probe->modality) {
+        dip_status status = find_modality(search, probe->modality, &modality);
+        if (status) return status;
+    }
+    size_t row = dip_columns_nearest(&search->columns, probe->lon, probe->lat, modality, target);
+    if (row == SIZE_MAX)
+        return dip_fail(DIP_ENOENT, "no tile%s%s has a known footprint, so none is near %.6g,%.6g",
+                        probe->modality ? " of modality " : "",
+                        probe->modality ? probe->modality : "", probe->lon, probe->lat);
+    return resolve_stored(search, row, out);
+}
+
+static dip_status resolve_outside(dip_search *search, const dip_probe *probe, dip_probed *out)
+{
+    if (probe->modality) {
+        snprintf(out->from, sizeof out->from, "%s", probe->modality);
+        out->modality = dip_archive_find_modality(search->archive, probe->modality);
+    }
+    if (probe->kind == DIP_PROBE_VECTOR) {
+        dip_status status = check_unit(search, probe->vector);
+        if (!status) memcpy(out->vector, probe->vector, search->manifest->dim * sizeof(float));
+        return status;
+    }
+    if (!probe->modality) return dip_fail(DIP_EINVAL, "a probe of pixels must say its modality");
+    return encode(search, NULL, probe->modality, probe->tile, out->vector);
+}
+
+dip_status dip_probe_resolve(dip_search *search, const dip_probe *probe, int target,
+                             dip_probed *out)
+{
+    *out = (dip_probed){.modality = -1, .id = DIP_NO_ID};
+    out->vector = dip_alloc_aligned(search->manifest->dim * sizeof *out->vector);
+    if (!out->vector) return DIP_ENOMEM;
+    dip_status status;
+    switch (probe->kind) {
+    case DIP_PROBE_TILE: status = resolve_tile(search, probe, out); break;
+    case DIP_PROBE_LONLAT: status = resolve_lonlat(search, probe, target, out); break;
+    default: status = resolve_outside(search, probe, out); break;
+    }
+    if (status) dip_probed_fini(out);
+    return status;
+}
+
+void dip_probed_fini(dip_probed *probed)
+{
+    dip_free_aligned(probed->vector);
+    probed->vector = NULL;
+}

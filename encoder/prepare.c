@@ -14,7 +14,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 void dip_prepare_size(const dip_tile *tile, uint32_t *width, uint32_t *height)
@@ -299,4 +298,20 @@ dip_status dip_resample(const float *image, uint32_t width, uint32_t height, uin
     dip_free(runs);
     dip_free(weights);
     return status;
+}
+
+void dip_orient(const float *in, unsigned turns, bool mirror, uint32_t px, uint32_t bands,
+                float *out)
+{
+    for (uint32_t y = 0; y < px; y++) {
+        for (uint32_t x = 0; x < px; x++, out += bands) {
+            uint32_t row = y, column = x; /* where the pixel comes from in the mirrored image */
+            if (turns == 1) row = x, column = px - 1 - y;
+            if (turns == 2) row = px - 1 - y, column = px - 1 - x;
+            if (turns == 3) row = px - 1 - x, column = y;
+            if (mirror) column = px - 1 - column;
+            const float *from = in + ((size_t)row * px + column) * bands;
+            for (uint32_t b = 0; b < bands; b++) out[b] = from[b];
+        }
+    }
 }

@@ -5,6 +5,8 @@
 #include <diptych/status.h>
 #include <diptych/tile.h>
 
+#include <stdbool.h>
+
 /**
  * Brings all planes to the finest plane's grid (Catmull-Rom bicubic, as GDAL's "cubic") and normalises
  * with (value - mean) / stddev of `modality`. out: (height, width, bands) float32, height and width those of the
@@ -21,5 +23,12 @@ void dip_prepare_size(const dip_tile *tile, uint32_t *width, uint32_t *height);
  */
 dip_status dip_resample(const float *image, uint32_t width, uint32_t height, uint32_t bands,
                         double x, double y, double w, double h, uint32_t px, float *out);
+
+/**
+ * Mirrors a (px, px, bands) image left to right (if `mirror`), then turns it by quarters counter-clockwise:
+ * turns 0..3. `out` is another image.
+ */
+void dip_orient(const float *in, unsigned turns, bool mirror, uint32_t px, uint32_t bands,
+                float *out);
 
 #endif

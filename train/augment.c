@@ -23,26 +23,6 @@ dip_view dip_view_draw(const dip_augment *augment, dip_rng *rng)
     return view;
 }
 
-static void copy_pixel(float *to, const float *from, uint32_t bands)
-{
-    for (uint32_t b = 0; b < bands; b++) to[b] = from[b];
-}
-
-/* out(y, x) = in(where the turned, mirrored pixel comes from) */
-static void orient(const float *in, unsigned turns, bool mirror, uint32_t px, uint32_t bands,
-                   float *out)
-{
-    for (uint32_t y = 0; y < px; y++) {
-        for (uint32_t x = 0; x < px; x++, out += bands) {
-            uint32_t u = mirror ? px - 1 - x : x, row = y, column = u;
-            if (turns == 1) row = u, column = px - 1 - y;
-            if (turns == 2) row = px - 1 - y, column = px - 1 - u;
-            if (turns == 3) row = px - 1 - u, column = y;
-            copy_pixel(out, in + ((size_t)row * px + column) * bands, bands);
-        }
-    }
-}
-
 dip_status dip_view_cut(const dip_view *view, const float *image, uint32_t width, uint32_t height,
                         uint32_t bands, uint32_t px, float *scratch, float *out)
 {
@@ -51,7 +31,7 @@ dip_status dip_view_cut(const dip_view *view, const float *image, uint32_t width
     bool turned = view->turns || view->mirror;
     dip_status status =
         dip_resample(image, width, height, bands, x, y, side, side, px, turned ? scratch : out);
-    if (!status && turned) orient(scratch, view->turns, view->mirror, px, bands, out);
+    if (!status && turned) dip_orient(scratch, view->turns, view->mirror, px, bands, out);
     return status;
 }
 

@@ -1,0 +1,432 @@
+/*
+ * A model: a network in inference mode, the definition of its embedding, and its metadata; see model.h.
+ *
+ * Encoding goes in chunks: the pool prepares the tiles of a chunk (one task a tile), then the network, which uses
+ * the pool itself, takes them all.
+ */
+#include "encoder/model.h"
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "core/status.h"
+#include "encoder/model_metadata.h"
+#include "encoder/prepare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CHUNK = 64, NAME_CAPACITY = 96 };
+
+static const char *const suffix = ".safetensors";
+
+struct dip_model {
+    char *id;
+    dip_safetensors *file; /* kept for its metadata */
+    dip_net *net;
+    dip_embedding *embedding;
+    float *inputs; /* (CHUNK, px, px, bands of the widest modality) */
+};
+
+/* ---- constants of the embedding as tensors ---- */
+
+static void constant_name(const dip_net_spec *spec, size_t modality, int part, bool scale,
+                          char *out)
+{
+    snprintf(out, NAME_CAPACITY, "%s.embedding.%s.%s", spec->modality[modality].name,
+             part == DIP_EMBED_Z ? "z" : "h", scale ? "scale" : "mean");
+}
+
+static float *constant_values(dip_embedding *embedding, size_t modality, int part, bool scale)
+{
+    return scale ? dip_embedding_scale(embedding, modality, part)
+                 : dip_embedding_mean(embedding, modality, part);
+}
+
+/* ---- reading ---- */
+
+static dip_status check_shape(const dip_safetensors_entry *entry, const uint32_t *shape,
+                              uint32_t rank, const char *path)
+{
+    bool same = entry->rank == rank;
+    for (uint32_t i = 0; same && i < rank; i++) same = entry->shape[i] == shape[i];
+    if (same) return DIP_OK;
+    char found[128] = "";
+    for (uint32_t i = 0, at = 0; i < entry->rank && at < sizeof found; i++)
+        at += (uint32_t)snprintf(found + at, sizeof found - at, i ? ", %llu" : "%llu",
+                                 (unsigned long long)entry->shape[i]);
+    return dip_fail(DIP_EFORMAT,
+                    "'%s': tensor '%s' has shape (%s), which the network table does not give", path,
+                    entry->name, found);
+}
+
+/* A tensor of the wanted shape, all finite, into `out`. */
+static dip_status read_tensor(const dip_safetensors *file, const char *path, const char *name,
+                              const uint32_t *shape, uint32_t rank, float *out)
+{
+    const dip_safetensors_entry *entry = dip_safetensors_find(file, name);
+    if (!entry) return dip_fail(DIP_EFORMAT, "'%s': tensor '%s' is missing", path, name);
+    dip_status status = check_shape(entry, shape, rank, path);
+    if (!status) status = dip_safetensors_floats(entry, out);
+    for (uint64_t i = 0; !status && i < entry->count; i++)
+        if (!isfinite(out[i]))
+            status = dip_fail(DIP_ECORRUPT, "'%s': tensor '%s' has a value that is not finite",
+                              path, name);
+    return status;
+}
+
+static size_t largest_tensor(const dip_net *net)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < dip_net_tensor_count(net); i++)
+        if (dip_net_tensor(net, i)->count > most) most = dip_net_tensor(net, i)->count;
+    return most;
+}
+
+static dip_status read_weights(dip_model *model, const char *path)
+{
+    dip_status status = DIP_OK;
+    float *values = dip_alloc(largest_tensor(model->net) * sizeof *values);
+    if (!values) return DIP_ENOMEM;
+    for (size_t i = 0; !status && i < dip_net_tensor_count(model->net); i++) {
+        const dip_tensor *tensor = dip_net_tensor(model->net, i);
+        status = read_tensor(model->file, path, tensor->name, tensor->shape, tensor->rank, values);
+        if (!status) dip_net_tensor_set(model->net, i, values);
+    }
+    dip_free(values);
+    if (!status) dip_net_refresh(model->net);
+    return status;
+}
+
+static dip_status read_constants(dip_model *model, const char *path)
+{
+    const dip_net_spec *spec = dip_net_get_spec(model->net);
+    const dip_embed_spec *parts = dip_embedding_spec(model->embedding);
+    dip_status status = DIP_OK;
+    for (size_t m = 0; m < spec->modality_count; m++) {
+        for (int i = 0; !status && i < 2 * DIP_EMBED_PARTS; i++) {
+            char name[NAME_CAPACITY];
+            int part = i / 2;
+            bool scale = i % 2;
+            uint32_t dim = (uint32_t)dip_embedding_part_dim(model->embedding, part);
+            if (!(parts->part[part].weight > 0)) continue;
+            constant_name(spec, m, part, scale, name);
+            status = read_tensor(model->file, path, name, &dim, 1,
+                                 constant_values(model->embedding, m, part, scale));
+        }
+    }
+    return status;
+}
+
+static dip_status read_spec(const dip_safetensors *file, const char *path, dip_net_spec *spec,
+                            dip_embed_spec *embedding)
+{
+    const char *format = dip_safetensors_metadata(file, "format");
+    if (!format || strcmp(format, DIP_MODEL_FORMAT) != 0)
+        return dip_fail(DIP_EFORMAT,
+                        "'%s' is not a model of ours: its format is '%s', expected '%s'", path,
+                        format ? format : "", DIP_MODEL_FORMAT);
+    dip_status status = dip_network_parse(dip_safetensors_metadata(file, "network"), path, spec);
+    if (!status)
+        status = dip_modalities_parse(dip_safetensors_metadata(file, "modalities"), path, spec);
+    if (!status)
+        status = dip_embedding_parse(dip_safetensors_metadata(file, "embedding"), path, embedding);
+    if (!status && (dip_net_spec_check(spec) || dip_embed_spec_check(embedding)))
+        status = dip_fail_prefix(DIP_EFORMAT, "'%s'", path);
+    return status;
+}
+
+static size_t widest(const dip_net_spec *spec)
+{
+    size_t most = 0;
+    for (uint32_t m = 0; m < spec->modality_count; m++)
+        if (spec->modality[m].band_count > most) most = spec->modality[m].band_count;
+    return most;
+}
+
+static dip_status load(dip_model *model, const char *path)
+{
+    dip_net_spec spec = {.input_px = 0};
+    dip_embed_spec embedding;
+    dip_status status = dip_safetensors_open(&model->file, path);
+    if (!status) status = read_spec(model->file, path, &spec, &embedding);
+    if (!status) status = dip_net_create(&model->net, &spec, CHUNK, DIP_NET_INFER);
+    if (!status) status = dip_embedding_create(&model->embedding, &embedding, &spec);
+    if (!status) status = read_weights(model, path);
+    if (!status) status = read_constants(model, path);
+    if (status) return status;
+    size_t pixels = (size_t)spec.input_px * spec.input_px;
+    model->inputs = dip_alloc_aligned(CHUNK * pixels * widest(&spec) * sizeof(float));
+    return model->inputs ? DIP_OK : DIP_ENOMEM;
+}
+
+static char *id_of(const char *path)
+{
+    const char *base = dip_path_base(path);
+    size_t length = strlen(base), tail = strlen(suffix);
+    if (length > tail && !strcmp(base + length - tail, suffix)) length -= tail;
+    return dip_strndup(base, length);
+}
+
+dip_status dip_model_open(dip_model **out, const char *path)
+{
+    dip_model *model = dip_calloc(1, sizeof *model);
+    if (!model) return DIP_ENOMEM;
+    model->id = id_of(path);
+    dip_status status = model->id ? load(model, path) : DIP_ENOMEM;
+    if (status)
+        dip_model_close(model);
+    else
+        *out = model;
+    return status;
+}
+
+void dip_model_close(dip_model *model)
+{
+    if (!model) return;
+    dip_net_destroy(model->net);
+    dip_embedding_destroy(model->embedding);
+    dip_safetensors_close(model->file);
+    dip_free_aligned(model->inputs);
+    dip_free(model->id);
+    dip_free(model);
+}
+
+/* ---- asking ---- */
+
+const char *dip_model_id(const dip_model *model) { return model->id; }
+size_t dip_model_dim(const dip_model *model) { return dip_embedding_dim(model->embedding); }
+uint32_t dip_model_input_px(const dip_model *model)
+{
+    return dip_net_get_spec(model->net)->input_px;
+}
+
+size_t dip_model_modality_count(const dip_model *model)
+{
+    return dip_net_get_spec(model->net)->modality_count;
+}
+
+const dip_modality *dip_model_modality(const dip_model *model, size_t position)
+{
+    return &dip_net_get_spec(model->net)->modality[position];
+}
+
+int dip_model_find_modality(const dip_model *model, const char *name)
+{
+    const dip_net_spec *spec = dip_net_get_spec(model->net);
+    for (uint32_t m = 0; m < spec->modality_count; m++)
+        if (!strcmp(spec->modality[m].name, name)) return (int)m;
+    return -1;
+}
+
+const char *dip_model_metadata(const dip_model *model, const char *key)
+{
+    return dip_safetensors_metadata(model->file, key);
+}
+
+/* "VV (dB), VH (dB)" */
+static void list_bands(const dip_modality *modality, char *out, size_t capacity)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (uint32_t b = 0; b < modality->band_count && at < capacity; b++) {
+        const dip_band *band = &modality->bands[b];
+        const char *comma = b ? ", " : "";
+        if (band->unit[0])
+            at += (size_t)snprintf(out + at, capacity - at, "%s%s (%s)", comma, band->name,
+                                   band->unit);
+        else
+            at += (size_t)snprintf(out + at, capacity - at, "%s%s", comma, band->name);
+    }
+}
+
+/* Same names in the same order; units too, where both are known. */
+static bool same_bands(const dip_modality *a, const dip_modality *b)
+{
+    if (a->band_count != b->band_count) return false;
+    for (uint32_t i = 0; i < a->band_count; i++) {
+        const dip_band *x = &a->bands[i], *y = &b->bands[i];
+        if (strcmp(x->name, y->name) != 0) return false;
+        if (x->unit[0] && y->unit[0] && strcmp(x->unit, y->unit) != 0) return false;
+    }
+    return true;
+}
+
+static void list_modalities(const dip_model *model, char *out, size_t capacity)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (size_t m = 0; m < dip_model_modality_count(model) && at < capacity; m++)
+        at += (size_t)snprintf(out + at, capacity - at, m ? ", %s" : "%s",
+                               dip_model_modality(model, m)->name);
+}
+
+dip_status dip_model_check(const dip_model *model, const dip_modality *modality)
+{
+    enum { TEXT = 1024 };
+    char ours[TEXT], theirs[TEXT];
+    int position = dip_model_find_modality(model, modality->name);
+    if (position < 0) {
+        list_modalities(model, ours, TEXT);
+        return dip_fail(DIP_EMISMATCH, "model '%s' has no encoder for modality '%s'; it has %s",
+                        model->id, modality->name, ours);
+    }
+    const dip_modality *expected = dip_model_modality(model, (size_t)position);
+    if (same_bands(expected, modality)) return DIP_OK;
+    list_bands(expected, ours, TEXT);
+    list_bands(modality, theirs, TEXT);
+    return dip_fail(DIP_EMISMATCH,
+                    "model '%s' was trained on %s with bands %s; these tiles have %s", model->id,
+                    modality->name, ours, theirs);
+}
+
+/* ---- encoding ---- */
+
+typedef struct chunk {
+    dip_model *model;
+    size_t modality, size;
+    const dip_tile *const *tiles;
+} chunk;
+
+/* The largest centred square of a tile, as input. */
+static dip_status prepare_tile(const dip_tile *tile, const dip_modality *modality, uint32_t px,
+                               float *out)
+{
+    uint32_t width, height, bands = modality->band_count;
+    dip_prepare_size(tile, &width, &height);
+    float *image = dip_alloc((size_t)width * height * bands * sizeof *image);
+    if (!image) return DIP_ENOMEM;
+    dip_status status = dip_prepare(tile, modality, image);
+    uint32_t side = width < height ? width : height;
+    if (!status)
+        status = dip_resample(image, width, height, bands, 0.5 * (width - side),
+                              0.5 * (height - side), side, side, px, out);
+    dip_free(image);
+    return status;
+}
+
+static dip_status prepare_task(void *context, size_t task, unsigned worker)
+{
+    const chunk *c = context;
+    (void)worker;
+    return prepare_tile(c->tiles[task], dip_model_modality(c->model, c->modality),
+                        dip_model_input_px(c->model), c->model->inputs + task * c->size);
+}
+
+dip_status dip_model_encode(dip_model *model, size_t modality, const dip_tile *const *tiles,
+                            size_t n, float *vectors)
+{
+    if (modality >= dip_model_modality_count(model))
+        return dip_fail(DIP_EINVAL, "model '%s' has no modality number %zu", model->id, modality);
+    size_t px = dip_model_input_px(model), dim = dip_model_dim(model);
+    size_t size = px * px * dip_model_modality(model, modality)->band_count;
+    for (size_t at = 0; at < n; at += CHUNK) {
+        size_t count = n - at < CHUNK ? n - at : CHUNK;
+        chunk c = {model, modality, size, tiles + at};
+        dip_status status = dip_parallel_for(count, prepare_task, &c);
+        if (!status)
+            status = dip_embedding_encode(model->embedding, model->net, modality, model->inputs,
+                                          count, vectors + at * dim);
+        if (status) return status;
+    }
+    return DIP_OK;
+}
+
+/* ---- writing ---- */
+
+typedef struct writer {
+    dip_safetensors_tensor *tensors;
+    char (*names)[NAME_CAPACITY];
+    float *values; /* of the net's tensors, one after the other */
+    size_t count;
+} writer;
+
+static void add_net(writer *w, const dip_net *net)
+{
+    float *at = w->values;
+    for (size_t i = 0; i < dip_net_tensor_count(net); i++) {
+        const dip_tensor *tensor = dip_net_tensor(net, i);
+        dip_safetensors_tensor *to = &w->tensors[w->count++];
+        *to = (dip_safetensors_tensor){.name = tensor->name, .rank = tensor->rank, .values = at};
+        for (uint32_t k = 0; k < tensor->rank; k++) to->shape[k] = tensor->shape[k];
+        dip_net_tensor_get(net, i, at);
+        at += tensor->count;
+    }
+}
+
+static void add_constants(writer *w, const dip_net_spec *spec, dip_embedding *embedding)
+{
+    for (size_t m = 0; m < spec->modality_count; m++) {
+        for (int i = 0; i < 2 * DIP_EMBED_PARTS; i++) {
+            int part = i / 2;
+            if (!(dip_embedding_spec(embedding)->part[part].weight > 0)) continue;
+            constant_name(spec, m, part, i % 2, w->names[w->count]);
+            w->tensors[w->count] =
+                (dip_safetensors_tensor){.name = w->names[w->count],
+                                         .rank = 1,
+                                         .shape = {dip_embedding_part_dim(embedding, part)},
+                                         .values = constant_values(embedding, m, part, i % 2)};
+            w->count++;
+        }
+    }
+}
+
+static dip_status write_file(const char *path, const writer *w, const dip_net_spec *spec,
+                             const dip_embedding *embedding, const dip_safetensors_text *texts,
+                             size_t text_count)
+{
+    enum { OWN = 4 };
+    char *network = dip_network_text(spec), *modalities = dip_modalities_text(spec);
+    char *definition = dip_embedding_text(dip_embedding_spec(embedding));
+    dip_safetensors_text *all = dip_alloc((OWN + text_count) * sizeof *all);
+    dip_status status = DIP_ENOMEM;
+    if (network && modalities && definition && all) {
+        all[0] = (dip_safetensors_text){"format", DIP_MODEL_FORMAT};
+        all[1] = (dip_safetensors_text){"network", network};
+        all[2] = (dip_safetensors_text){"modalities", modalities};
+        all[3] = (dip_safetensors_text){"embedding", definition};
+        if (text_count) memcpy(all + OWN, texts, text_count * sizeof *all);
+        status = dip_safetensors_write(path, w->tensors, w->count, all, OWN + text_count);
+    }
+    dip_free(network);
+    dip_free(modalities);
+    dip_free(definition);
+    dip_free(all);
+    return status;
+}
+
+dip_status dip_model_write(const char *path, const dip_net *net, const dip_net_spec *spec,
+                           dip_embedding *embedding, const dip_safetensors_text *texts,
+                           size_t text_count)
+{
+    size_t most = dip_net_tensor_count(net) + 2 * DIP_EMBED_PARTS * spec->modality_count;
+    size_t floats = 0;
+    for (size_t i = 0; i < dip_net_tensor_count(net); i++) floats += dip_net_tensor(net, i)->count;
+    writer w = {.tensors = dip_alloc(most * sizeof *w.tensors),
+                .names = dip_alloc(most * sizeof *w.names),
+                .values = dip_alloc(floats * sizeof *w.values)};
+    dip_status status = DIP_ENOMEM;
+    if (w.tensors && w.names && w.values) {
+        add_net(&w, net);
+        add_constants(&w, spec, embedding);
+        status = write_file(path, &w, spec, embedding, texts, text_count);
+    }
+    dip_free(w.tensors);
+    dip_free(w.names);
+    dip_free(w.values);
+    return status;
+}
+
+dip_status dip_net_copy(dip_net *to, const dip_net *from)
+{
+    float *values = dip_alloc(largest_tensor(from) * sizeof *values);
+    if (!values) return DIP_ENOMEM;
+    for (size_t i = 0; i < dip_net_tensor_count(from); i++) {
+        dip_net_tensor_get(from, i, values);
+        dip_net_tensor_set(to, i, values);
+    }
+    dip_net_refresh(to);
+    dip_free(values);
+    return DIP_OK;
+}

@@ -1,0 +1,29 @@
+/**
+ * Inside view of a model file; the calls that use one are in <diptych/model.h>.
+ *
+ * Tensors: those of the network under PyTorch's names (dip_net_tensor()), then the constants of the embedding,
+ * "<modality>.embedding.<z|h>.mean" and ".scale". Metadata: model_metadata.h, and what the trainer adds.
+ */
+#ifndef ENCODER_MODEL_H
+#define ENCODER_MODEL_H
+
+#include <diptych/model.h>
+
+#include "encoder/embed.h"
+#include "encoder/safetensors.h"
+
+/**
+ * Writes a model. `spec` describes it to readers: as the net's, but input_px may differ (a net is trained on smaller
+ * windows than it encodes). The bytes depend on the arguments alone.
+ */
+dip_status dip_model_write(const char *path, const dip_net *net, const dip_net_spec *spec,
+                           dip_embedding *embedding, const dip_safetensors_text *texts,
+                           size_t text_count);
+
+/** Copies all tensors of one net into another of the same spec (input_px and mode aside), and refreshes it. */
+dip_status dip_net_copy(dip_net *to, const dip_net *from);
+
+/** Side of the square that a tile of this model is brought to. */
+uint32_t dip_model_input_px(const dip_model *model);
+
+#endif

@@ -7,10 +7,10 @@
  */
 #include "search/engine.h"
 
-#include "core/file.h"
 #include "core/mem.h"
 #include "core/status.h"
 #include "search/calibrate.h"
+#include "search/models.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +85,7 @@ dip_status dip_search_need_model(dip_search *search, dip_model **out)
 {
     dip_status status = DIP_OK;
     if (!search->model) {
-        char *path = dip_sprintf("%s/models/%s.safetensors", dip_archive_path(search->archive),
-                                 search->manifest->model);
+        char *path = dip_models_path(dip_archive_path(search->archive), search->manifest->model);
         if (!path) return DIP_ENOMEM;
         status = dip_model_open(&search->model, path);
         dip_free(path);

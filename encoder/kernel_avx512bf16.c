@@ -37,19 +37,25 @@ static inline void product_step(const dip_bf16 *a, ptrdiff_t a_row, const dip_bf
 static inline void product_group(const dip_product *p, int half, int row)
 {
     const dip_bf16 *a = p->a[half] + row * p->a_row, *b = p->b;
-    float *c = p->c + (half * DIP_HALF + row) * p->c_row;
+    const ptrdiff_t c_row = p->c_row;
+    float *c = p->c + (half * DIP_HALF + row) * c_row;
     __m512 left[GROUP], right[GROUP];
-    for (int r = 0; r < GROUP; r++) {
-        left[r] = p->accumulate ? _mm512_loadu_ps(c + r * p->c_row) : _mm512_setzero_ps();
-        right[r] =
-            p->accumulate ? _mm512_loadu_ps(c + r * p->c_row + DIP_HALF) : _mm512_setzero_ps();
-    }
+#pragma GCC unroll 8
+    for (int r = 0; r < GROUP; r++) left[r] = right[r] = _mm512_setzero_ps();
     for (unsigned s = 0; s < p->segments; s++, a += p->a_segment, b += p->b_segment)
         for (unsigned k = 0; k < p->steps; k++)
             product_step(a + k * p->a_step, p->a_row, b + k * p->b_step, p->b_half, left, right);
+    if (p->accumulate) {
+#pragma GCC unroll 8
+        for (int r = 0; r < GROUP; r++) {
+            left[r] = _mm512_add_ps(left[r], _mm512_loadu_ps(c + r * c_row));
+            right[r] = _mm512_add_ps(right[r], _mm512_loadu_ps(c + r * c_row + DIP_HALF));
+        }
+    }
+#pragma GCC unroll 8
     for (int r = 0; r < GROUP; r++) {
-        _mm512_storeu_ps(c + r * p->c_row, left[r]);
-        _mm512_storeu_ps(c + r * p->c_row + DIP_HALF, right[r]);
+        _mm512_storeu_ps(c + r * c_row, left[r]);
+        _mm512_storeu_ps(c + r * c_row + DIP_HALF, right[r]);
     }
 }
 

@@ -35,49 +35,74 @@ bool dip_file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-dip_status dip_file_read(char **bytes, size_t *length, const char *path, size_t limit)
+static dip_status too_large(const char *path, size_t size, size_t limit)
 {
-    char *block = NULL;
-    dip_status status = DIP_OK;
-    struct stat info;
+    return dip_fail(DIP_EFORMAT, "'%s' has %zu bytes or more, such a file may have %zu", path, size,
+                    limit);
+}
+
+enum { NOT_A_FILE = -2 };
+
+/* A descriptor; -1 with errno, or NOT_A_FILE with a line. */
+static int open_to_read(const char *path, struct stat *info)
+{
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return dip_fail_errno("open", path);
-    if (fstat(fd, &info)) {
-        status = dip_fail_errno("read", path);
-        goto out;
-    }
-    if (S_ISDIR(info.st_mode)) {
-        status = dip_fail(DIP_EINVAL, "'%s' is a folder, a file was expected", path);
-        goto out;
-    }
-    if ((uint64_t)info.st_size > limit) {
-        status = dip_fail(DIP_EFORMAT,
-                          "'%s' has %llu bytes, more than the %zu that such a file may have", path,
-                          (unsigned long long)info.st_size, limit);
-        goto out;
-    }
-    size_t size = (size_t)info.st_size, done = 0;
-    block = dip_alloc(size + 1);
-    if (!block) {
-        status = DIP_ENOMEM;
-        goto out;
-    }
-    while (done < size) {
-        ssize_t got = read(fd, block + done, size - done);
+    if (fd < 0) return -1;
+    if (fstat(fd, info) == 0 && !S_ISDIR(info->st_mode)) return fd;
+    dip_fail(DIP_EINVAL, "'%s' is a folder, a file was expected", path);
+    close(fd);
+    return NOT_A_FILE;
+}
+
+/* Reads to the end: a pipe does not know its size beforehand. `capacity` is a first guess. */
+static dip_status read_to_end(int fd, const char *path, size_t capacity, size_t limit, char **bytes,
+                              size_t *length)
+{
+    size_t done = 0;
+    char *block = dip_alloc(capacity);
+    while (block) {
+        if (done + 1 >= capacity) {
+            char *larger = dip_realloc(block, capacity * 2);
+            if (!larger) break;
+            block = larger;
+            capacity *= 2;
+        }
+        ssize_t got = read(fd, block + done, capacity - done - 1);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) {
-            status = got ? dip_fail_errno("read", path)
-                         : dip_fail(DIP_EIO, "'%s' became shorter while it was read", path);
-            goto out;
+        if (got < 0) {
+            dip_free(block);
+            return dip_fail_errno("read", path);
         }
         done += (size_t)got;
+        if (done > limit) {
+            dip_free(block);
+            return too_large(path, done, limit);
+        }
+        if (got == 0) {
+            block[done] = '\0';
+            *bytes = block;
+            *length = done;
+            return DIP_OK;
+        }
     }
-    block[size] = '\0';
-    *bytes = block;
-    *length = size;
-    block = NULL;
-out:
     dip_free(block);
+    return DIP_ENOMEM;
+}
+
+dip_status dip_file_read(char **bytes, size_t *length, const char *path, size_t limit)
+{
+    struct stat info;
+    int fd = open_to_read(path, &info);
+    if (fd < 0) return fd == NOT_A_FILE ? DIP_EINVAL : dip_fail_errno("open", path);
+    bool regular = S_ISREG(info.st_mode);
+    size_t size = regular ? (size_t)info.st_size : 65536;
+    dip_status status = regular && size > limit
+                            ? too_large(path, size, limit)
+                            : read_to_end(fd, path, size + 2, limit, bytes, length);
+    if (!status && regular && *length != size) {
+        dip_free(*bytes);
+        status = dip_fail(DIP_EIO, "'%s' changed while it was read; try again", path);
+    }
     close(fd);
     return status;
 }
@@ -85,23 +110,20 @@ out:
 dip_status dip_file_map(dip_map *map, const char *path)
 {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return dip_fail_errno("open", path);
-    if (fstat(fd, &info)) {
-        close(fd);
-        return dip_fail_errno("open", path);
-    }
-    *map = (dip_map){NULL, (size_t)info.st_size};
-    if (map->length) {
-        void *bytes = mmap(NULL, map->length, PROT_READ, MAP_SHARED, fd, 0);
-        if (bytes == MAP_FAILED) {
-            close(fd);
-            return dip_fail_errno("map", path);
-        }
-        map->bytes = bytes;
+    int fd = open_to_read(path, &info);
+    if (fd < 0) return fd == NOT_A_FILE ? DIP_EINVAL : dip_fail_errno("open", path);
+    dip_map mapped = {NULL, (size_t)info.st_size};
+    dip_status status = DIP_OK;
+    if (mapped.length) {
+        void *bytes = mmap(NULL, mapped.length, PROT_READ, MAP_SHARED, fd, 0);
+        if (bytes == MAP_FAILED)
+            status = dip_fail_errno("map", path);
+        else
+            mapped.bytes = bytes;
     }
     close(fd);
-    return DIP_OK;
+    *map = status ? (dip_map){0} : mapped;
+    return status;
 }
 
 void dip_file_unmap(dip_map *map)
@@ -142,8 +164,11 @@ dip_status dip_file_commit(dip_aside *file)
     dip_status status = DIP_OK;
     FILE *stream = file->stream;
     file->stream = NULL;
-    if (fflush(stream) || ferror(stream) || fsync(fileno(stream)))
+    errno = 0;
+    if (fflush(stream) || ferror(stream) || fsync(fileno(stream))) {
+        if (!errno) errno = EIO; /* an earlier write failed, and its errno is gone */
         status = dip_fail_errno("write", file->partial);
+    }
     if (fclose(stream) && !status) status = dip_fail_errno("write", file->partial);
     if (!status && rename(file->partial, file->path)) status = dip_fail_errno("write", file->path);
     if (!status) {
@@ -247,7 +272,7 @@ char *dip_path_join(const char *folder, const char *name)
 {
     if (name[0] == '/') return dip_strdup(name);
     size_t length = strlen(folder);
-    const char *slash = length && folder[length - 1] == '/' ? "" : "/";
+    const char *slash = length && folder[length - 1] != '/' ? "/" : "";
     return dip_sprintf("%s%s%s", folder, slash, name);
 }
 

@@ -19,8 +19,8 @@ void dip_mem_fail_after(size_t n) { atomic_store(&fail_after, n); }
 static int must_fail(void)
 {
     size_t n = atomic_load_explicit(&fail_after, memory_order_relaxed);
-    if (n == 0) return 0;
-    return atomic_fetch_sub(&fail_after, 1) == 1;
+    while (n && !atomic_compare_exchange_weak(&fail_after, &n, n - 1)) continue;
+    return n == 1;
 }
 
 static void *checked(void *block, size_t bytes)
@@ -63,6 +63,7 @@ char *dip_sprintf(const char *format, ...)
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
+    if (length < 0) return checked(NULL, 0);
     char *text = dip_alloc((size_t)length + 1);
     if (!text) return NULL;
     va_start(args, format);
@@ -73,8 +74,8 @@ char *dip_sprintf(const char *format, ...)
 
 void *dip_alloc_aligned(size_t bytes)
 {
-    size_t rounded = (bytes + 63) & ~(size_t)63;
-    return checked(must_fail() ? NULL : aligned_alloc(64, rounded ? rounded : 64), bytes);
+    size_t rounded = bytes ? (bytes + 63) & ~(size_t)63 : 64; /* 0: wrapped around */
+    return checked(must_fail() || !rounded ? NULL : aligned_alloc(64, rounded), bytes);
 }
 
 void dip_free_aligned(void *block) { free(block); }
@@ -99,9 +100,10 @@ void dip_region_unmap(void *region, size_t bytes)
 int dip_array_reserve(void **array, size_t *capacity, size_t need, size_t size)
 {
     if (need <= *capacity) return 0;
-    size_t grown = *capacity ? *capacity * 2 : 16;
-    while (grown < need) grown *= 2;
-    void *block = dip_realloc(*array, grown * size);
+    size_t most = SIZE_MAX / size, grown = *capacity ? *capacity : 8;
+    do grown = grown > most / 2 ? most : grown * 2;
+    while (grown < need && grown < most);
+    void *block = grown < need ? checked(NULL, SIZE_MAX) : dip_realloc(*array, grown * size);
     if (!block) return -1;
     *array = block;
     *capacity = grown;

@@ -35,9 +35,10 @@ static size_t edit_distance(const char *a, const char *b)
 const char *dip_nearest_word(const char *word, const char *const *words, size_t count)
 {
     const char *best = NULL;
-    size_t least = strlen(word) / 2 + 1;
+    size_t length = strlen(word), least = length / 2 + 1;
     for (size_t i = 0; i < count; i++) {
         size_t distance = edit_distance(word, words[i]);
+        if (distance > 1 && length > 2 && !strncmp(word, words[i], length)) distance = 1;
         if (distance < least) {
             least = distance;
             best = words[i];
@@ -81,14 +82,27 @@ static dip_status set_flag(const dip_option *row, void *target, const char *text
     return dip_fail(DIP_EINVAL, "option '%s': '%s' is neither yes nor no", row->name, text);
 }
 
+/* Whole numbers keep all 64 bits; "1e6" is one too. */
+static bool parse_whole(const char *text, double value, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    if (!errno && end != text && !*end) return true;
+    if (value != floor(value) || value < -0x1p63 || value >= 0x1p63) return false;
+    *out = (int64_t)value;
+    return true;
+}
+
 static dip_status set_number(const dip_option *row, void *target, const char *text)
 {
     char *end;
     errno = 0;
     double value = strtod(text, &end);
+    int64_t whole = 0;
     if (end == text || *end || errno || !isfinite(value))
         return dip_fail(DIP_EINVAL, "option '%s': '%s' is not a number", row->name, text);
-    if (row->type == DIP_OPTION_INT && value != floor(value))
+    if (row->type == DIP_OPTION_INT && !parse_whole(text, value, &whole))
         return dip_fail(DIP_EINVAL, "option '%s': '%s' is not a whole number", row->name, text);
     if (row->low != row->high && (value < row->low || value > row->high))
         return dip_fail(DIP_EINVAL, "option '%s': %s is outside %.10g..%.10g", row->name, text,
@@ -96,7 +110,7 @@ static dip_status set_number(const dip_option *row, void *target, const char *te
     if (row->type == DIP_OPTION_REAL)
         *(double *)target = value;
     else
-        *(int64_t *)target = (int64_t)value;
+        *(int64_t *)target = whole;
     return DIP_OK;
 }
 
@@ -222,6 +236,15 @@ dip_status dip_options_parse(const dip_option *table, void *values, int argc, ch
     return DIP_OK;
 }
 
+/* The shortest text that reads back as the same number. */
+static void print_real(double value, char *out, size_t capacity)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(out, capacity, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) return;
+    }
+}
+
 void dip_options_get(const dip_option *row, const void *values, char *out, size_t capacity)
 {
     const void *source = (const char *)values + row->offset;
@@ -233,7 +256,7 @@ void dip_options_get(const dip_option *row, const void *values, char *out, size_
     case DIP_OPTION_INT:
         snprintf(out, capacity, "%lld", (long long)*(const int64_t *)source);
         break;
-    case DIP_OPTION_REAL: snprintf(out, capacity, "%.10g", *(const double *)source); break;
+    case DIP_OPTION_REAL: print_real(*(const double *)source, out, capacity); break;
     case DIP_OPTION_CHOICE: {
         const char *word = row->choices;
         for (int i = *(const int *)source; i > 0 && word; i--) word = strchr(word, '|') + 1;

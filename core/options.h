@@ -59,7 +59,7 @@ void dip_options_get(const dip_option *row, const void *values, char *out, size_
 void dip_options_help(const dip_option *table, FILE *out);
 void dip_options_markdown(const dip_option *table, FILE *out);
 
-/** The nearest of `count` words to `word`, or NULL if none is near. */
+/** The nearest of `count` words to `word` by edits, a beginning counting as near; NULL if none is. */
 const char *dip_nearest_word(const char *word, const char *const *words, size_t count);
 
 #endif

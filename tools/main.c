@@ -23,6 +23,9 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130, MOST_
 /* In the order of work. */
 static const dip_command *const commands[] = {
     &dip_cmd_init,
+    &dip_cmd_index,
+    &dip_cmd_info,
+    &dip_cmd_verify,
     NULL,
 };
 

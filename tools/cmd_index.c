@@ -1,0 +1,251 @@
+/* diptych index: builds the searchable state of an archive from its embeddings. */
+#include "tools/cmd.h"
+
+#include "search/build.h"
+#include "tools/json.h"
+#include "tools/report.h"
+#include "tools/table.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+typedef struct options {
+    const char *model;
+    int engine;
+    int64_t lists, codes, keep;
+    double recall;
+    bool update;
+} options;
+
+#define AT(field) offsetof(options, field)
+static const dip_option table[] = {
+    {.name = "model",
+     .letter = 'm',
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(model),
+     .choices = "ID",
+     .help = "model whose embeddings are indexed; default: the newest one"},
+    {.name = "engine",
+     .type = DIP_OPTION_CHOICE,
+     .offset = AT(engine),
+     .choices = "auto|exact|faiss",
+     .fallback = "auto",
+     .help = "auto: exact below 50,000 vectors of a modality"},
+    {.name = "lists",
+     .type = DIP_OPTION_INT,
+     .offset = AT(lists),
+     .high = 1 << 20,
+     .fallback = "0",
+     .help = "lists of the inverted file; 0: from the number of vectors"},
+    {.name = "codes",
+     .type = DIP_OPTION_INT,
+     .offset = AT(codes),
+     .high = 1024,
+     .fallback = "0",
+     .help = "4-bit codes a vector; 0: from its dimension"},
+    {.name = "recall",
+     .type = DIP_OPTION_REAL,
+     .offset = AT(recall),
+     .low = 0.5,
+     .high = 1,
+     .fallback = "0.99",
+     .help = "share of the exact 10 nearest that a search shall find"},
+    {.name = "update",
+     .letter = 'u',
+     .type = DIP_OPTION_FLAG,
+     .offset = AT(update),
+     .help = "add new tiles to the live index and drop removed ones, without training again"},
+    {.name = "keep",
+     .type = DIP_OPTION_INT,
+     .offset = AT(keep),
+     .high = 1000,
+     .fallback = "1",
+     .help = "older generations to keep"},
+    {.name = NULL},
+};
+
+static const char *why(const options *o, const dip_indexing_report *r, uint32_t i)
+{
+    if (!r->modality[i].trained) return "updated";
+    if (o->engine) return "as asked for";
+    return r->modality[i].exact ? "few vectors: compares all" : "many vectors: inverted lists";
+}
+
+static dip_status print_indexes(const options *o, const dip_indexing_report *r)
+{
+    dip_text_table *t;
+    dip_status status = dip_text_table_create(&t, "llrrrrrrl");
+    if (status) return status;
+    static const char *const heads[] = {"modality", "index",    "vectors", "added", "removed",
+                                        "size",     "a vector", "time",    "why"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) dip_text_table_add(t, "%s", heads[i]);
+    for (uint32_t i = 0; i < r->modality_count; i++) {
+        char text[64];
+        dip_text_table_add(t, "%s", r->modality[i].name);
+        dip_text_table_add(t, "%s", r->modality[i].describe);
+        dip_format_count(r->modality[i].count, text, sizeof text);
+        dip_text_table_add(t, "%s", text);
+        dip_format_count(r->modality[i].added, text, sizeof text);
+        dip_text_table_add(t, "%s", text);
+        dip_format_count(r->modality[i].removed, text, sizeof text);
+        dip_text_table_add(t, "%s", text);
+        dip_format_bytes(r->modality[i].bytes, text, sizeof text);
+        dip_text_table_add(t, "%s", text);
+        uint64_t n = r->modality[i].count ? r->modality[i].count : 1;
+        dip_text_table_add(t, "%llu B", (unsigned long long)(r->modality[i].bytes / n));
+        dip_text_table_add(t, "%.1f s", r->modality[i].seconds);
+        dip_text_table_add(t, "%s", why(o, r, i));
+    }
+    status = dip_text_table_print(t, stdout);
+    dip_text_table_destroy(t);
+    return status;
+}
+
+static dip_status print_points(const dip_manifest *m)
+{
+    dip_text_table *t;
+    dip_status status = dip_text_table_create(&t, "lrrrr");
+    if (status) return status;
+    static const char *const heads[] = {"search", "recall@10", "target", "lists", "depth"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) dip_text_table_add(t, "%s", heads[i]);
+    for (uint32_t i = 0; i < m->point_count; i++) {
+        const dip_operating_point *p = &m->points[i];
+        dip_text_table_add(t, "%s -> %s", p->from, p->to);
+        dip_text_table_add(t, "%.4f", p->recall);
+        dip_text_table_add(t, "%.4g", p->target);
+        if (p->params.nprobe) {
+            dip_text_table_add(t, "%u", p->params.nprobe);
+            dip_text_table_add(t, "%u", p->params.depth);
+        } else {
+            dip_text_table_add(t, "all");
+            dip_text_table_add(t, "all");
+        }
+    }
+    status = dip_text_table_print(t, stdout);
+    dip_text_table_destroy(t);
+    return status;
+}
+
+static void print_json(const dip_indexing_report *r, const dip_manifest *m)
+{
+    dip_json j;
+    dip_json_start(&j, stdout);
+    dip_json_object(&j, NULL);
+    dip_json_text(&j, "generation", r->generation);
+    dip_json_text(&j, "model", r->model);
+    dip_json_count(&j, "dim", m->dim);
+    dip_json_flag(&j, "unchanged", r->unchanged);
+    dip_json_array(&j, "modalities");
+    for (uint32_t i = 0; i < r->modality_count; i++) {
+        dip_json_object(&j, NULL);
+        dip_json_text(&j, "modality", r->modality[i].name);
+        dip_json_text(&j, "index", r->modality[i].describe);
+        dip_json_count(&j, "vectors", r->modality[i].count);
+        dip_json_count(&j, "added", r->modality[i].added);
+        dip_json_count(&j, "removed", r->modality[i].removed);
+        dip_json_count(&j, "without_embedding", r->modality[i].without);
+        dip_json_count(&j, "bytes", r->modality[i].bytes);
+        dip_json_real(&j, "seconds", r->modality[i].seconds, 3);
+        dip_json_end(&j);
+    }
+    dip_json_end(&j);
+    dip_json_array(&j, "searches");
+    for (uint32_t i = 0; i < m->point_count; i++) {
+        const dip_operating_point *p = &m->points[i];
+        dip_json_object(&j, NULL);
+        dip_json_text(&j, "from", p->from);
+        dip_json_text(&j, "to", p->to);
+        dip_json_real(&j, "recall", p->recall, 6);
+        dip_json_real(&j, "target", p->target, 6);
+        dip_json_count(&j, "nprobe", p->params.nprobe);
+        dip_json_count(&j, "depth", p->params.depth);
+        dip_json_end(&j);
+    }
+    dip_json_end(&j);
+    dip_json_end(&j);
+}
+
+static void tell_what_is_missing(dip_tool *tool, const dip_indexing_report *r)
+{
+    for (uint32_t i = 0; i < r->modality_count; i++) {
+        char count[40];
+        if (!r->modality[i].without) continue;
+        dip_format_count(r->modality[i].without, count, sizeof count);
+        dip_tool_note(tool,
+                      "%s tiles of modality %s have no embedding of model %s; run diptych encode",
+                      count, r->modality[i].name, r->model);
+    }
+}
+
+static void tell_missed_targets(dip_tool *tool, const dip_manifest *m)
+{
+    for (uint32_t i = 0; i < m->point_count; i++) {
+        const dip_operating_point *p = &m->points[i];
+        if (p->recall >= p->target) continue;
+        dip_tool_note(tool, "%s -> %s reaches recall %.4f, not %.4g; more --codes help", p->from,
+                      p->to, p->recall, p->target);
+    }
+}
+
+static dip_status print_report(dip_tool *tool, const options *o, const dip_archive *archive,
+                               const dip_indexing_report *r)
+{
+    dip_generation *generation;
+    dip_status status = dip_generation_open(&generation, dip_archive_path(archive), NULL);
+    if (status) return status;
+    const dip_manifest *m = dip_generation_read_manifest(generation);
+    if (tool->json) {
+        print_json(r, m);
+    } else if (r->unchanged) {
+        printf("generation %s, model %s: up to date\n", r->generation, r->model);
+    } else {
+        printf("generation %s, model %s, %u dimensions\n\n", r->generation, r->model, m->dim);
+        status = print_indexes(o, r);
+        putchar('\n');
+        if (!status) status = print_points(m);
+    }
+    if (!status) tell_what_is_missing(tool, r);
+    if (!status && !r->unchanged) tell_missed_targets(tool, m);
+    dip_generation_close(generation);
+    return status;
+}
+
+static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
+{
+    const options *o = values;
+    dip_archive *archive = NULL;
+    dip_indexing_report report;
+    (void)argc;
+    dip_indexing_options indexing = {.model = o->model,
+                                     .recipe = {.engine = (dip_engine)o->engine,
+                                                .lists = (uint32_t)o->lists,
+                                                .code_count = (uint32_t)o->codes},
+                                     .recall = o->recall,
+                                     .update = o->update,
+                                     .keep = (size_t)o->keep,
+                                     .progress = tool->progress};
+    dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_WRITE);
+    if (!status) status = dip_index_archive(archive, &indexing, &report);
+    if (!status) status = print_report(tool, o, archive, &report);
+    dip_archive_close(archive);
+    return status;
+}
+
+const dip_command dip_cmd_index = {
+    .name = "index",
+    .summary = "build the index, tune it, and make it live",
+    .usage = "ARCHIVE",
+    .text =
+        "Reads the embeddings that encode stored and builds one index a modality. For every pair "
+        "of\n"
+        "modalities it measures, against exact search, how much of the index a query must read for "
+        "the\n"
+        "asked recall, and how random pairs score, so that hits come with a percentile. The new\n"
+        "generation goes live in one step; searches that run keep the old one.",
+    .options = table,
+    .size = sizeof(options),
+    .least_args = 1,
+    .most_args = 1,
+    .json = true,
+    .run = run,
+};

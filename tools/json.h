@@ -1,0 +1,40 @@
+/**
+ * Writes JSON to a stream, value by value, commas and quoting taken care of. Inside an object each value has a key;
+ * inside an array the key is NULL. Text that is not UTF-8 comes out with U+FFFD in its place.
+ */
+#ifndef TOOLS_JSON_H
+#define TOOLS_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { DIP_JSON_DEPTH = 16 };
+
+typedef struct dip_json {
+    FILE *out;
+    bool pretty; /* a line a value, indented */
+    unsigned depth;
+    char closer[DIP_JSON_DEPTH];
+    bool filled[DIP_JSON_DEPTH]; /* something stands at this depth already */
+} dip_json;
+
+void dip_json_start(dip_json *json, FILE *out);
+void dip_json_object(dip_json *json, const char *key);
+void dip_json_array(dip_json *json, const char *key);
+/** Ends the innermost object or array; the outermost one ends its line too. */
+void dip_json_end(dip_json *json);
+
+void dip_json_text(dip_json *json, const char *key, const char *text);
+void dip_json_whole(dip_json *json, const char *key, int64_t value);
+void dip_json_count(dip_json *json, const char *key, uint64_t value);
+/** `decimals` behind the point; NAN and infinities are null. */
+void dip_json_real(dip_json *json, const char *key, double value, int decimals);
+void dip_json_flag(dip_json *json, const char *key, bool value);
+void dip_json_null(dip_json *json, const char *key);
+/** "a|b" as ["a","b"]. */
+void dip_json_list(dip_json *json, const char *key, const char *list);
+/** An object that is JSON text already; leaves it out if it is none. */
+void dip_json_embed(dip_json *json, const char *key, const char *text);
+
+#endif

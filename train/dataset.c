@@ -1,0 +1,416 @@
+/*
+ * The data set; see dataset.h. One pass over the archive's metadata makes a row a tile; sorted by place and modality,
+ * the rows of a place lie together, and the pairs are read off.
+ */
+#include "train/dataset.h"
+
+#include "core/hash.h"
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "core/status.h"
+#include "encoder/prepare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SPLIT_NONE, SPLIT_TRAIN, SPLIT_VAL, SPLIT_OTHER, MEASURED = 1024, HELD_SHARE = 10 };
+
+typedef struct row {
+    uint64_t id, place, scene; /* scene: hash of its name, 0 if it has none */
+    uint64_t identity;         /* hash of everything that the fingerprint covers */
+    uint32_t modality;
+    uint32_t split;
+} row;
+
+typedef struct collector {
+    dip_dataset *dataset;
+    row *rows;
+    size_t count, capacity;
+    bool has_splits;
+} collector;
+
+/* ---- modalities ---- */
+
+static dip_status add_modality(dip_dataset *d, const char *name, size_t length)
+{
+    char word[DIP_WORD_CAPACITY] = "", known[512] = "";
+    if (length < sizeof word) memcpy(word, name, length);
+    int position = dip_archive_find_modality(d->archive, word);
+    if (position >= 0) {
+        d->source[d->modality_count] = (uint32_t)position;
+        d->modality[d->modality_count++] = *dip_archive_modality(d->archive, (size_t)position);
+        return DIP_OK;
+    }
+    for (size_t i = 0; i < dip_archive_modality_count(d->archive); i++) {
+        size_t at = strlen(known);
+        snprintf(known + at, sizeof known - at, i ? ", %s" : "%s",
+                 dip_archive_modality(d->archive, i)->name);
+    }
+    return dip_fail(DIP_ENOENT, "the archive has no modality '%.*s'; it has %s", (int)length, name,
+                    known);
+}
+
+static dip_status choose_modalities(dip_dataset *d, const char *list)
+{
+    dip_status status = DIP_OK;
+    for (size_t i = 0; !list && !status && i < dip_archive_modality_count(d->archive); i++) {
+        const char *name = dip_archive_modality(d->archive, i)->name;
+        status = add_modality(d, name, strlen(name));
+    }
+    while (list && *list && !status && d->modality_count < DIP_MAX_MODALITIES) {
+        size_t length = strcspn(list, ",");
+        status = add_modality(d, list, length);
+        list += length + (list[length] == ',');
+    }
+    if (!status && d->modality_count < 2)
+        status = dip_fail(DIP_EINVAL, "training needs two modalities; %s",
+                          list ? "name them with --modalities a,b" : "the archive has fewer");
+    return status;
+}
+
+/* ---- rows ---- */
+
+static uint32_t split_of(const char *word)
+{
+    if (!*word) return SPLIT_NONE;
+    if (!strcmp(word, "train")) return SPLIT_TRAIN;
+    return !strcmp(word, "val") ? SPLIT_VAL : SPLIT_OTHER;
+}
+
+static uint64_t hash_text(const char *text, uint64_t seed)
+{
+    return dip_hash64_seed(text, strlen(text), seed);
+}
+
+static dip_status collect(void *context, const dip_meta *meta)
+{
+    collector *c = context;
+    uint32_t modality = 0;
+    while (modality < c->dataset->modality_count && c->dataset->source[modality] != meta->modality)
+        modality++;
+    if (modality == c->dataset->modality_count) return DIP_OK;
+    if (dip_array_reserve((void **)&c->rows, &c->capacity, c->count + 1, sizeof *c->rows))
+        return DIP_ENOMEM;
+    uint32_t split = split_of(meta->split);
+    c->has_splits |= split != SPLIT_NONE;
+    c->rows[c->count++] =
+        (row){.id = meta->id,
+              .place = meta->place,
+              .scene = *meta->scene ? hash_text(meta->scene, 0) | 1 : 0,
+              .identity = hash_text(meta->name, hash_text(meta->place_name, modality)),
+              .modality = modality,
+              .split = split};
+    return DIP_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    if (x->place != y->place) return x->place < y->place ? -1 : 1;
+    if (x->modality != y->modality) return x->modality < y->modality ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* ---- held-out places ---- */
+
+static int by_hash(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static size_t distinct(uint64_t *values, size_t n)
+{
+    size_t kept = 0;
+    if (n) qsort(values, n, sizeof *values, by_hash);
+    for (size_t i = 0; i < n; i++)
+        if (!kept || values[i] != values[kept - 1]) values[kept++] = values[i];
+    return kept;
+}
+
+/* What is held out together: the scene, or the place where scenes are not known. */
+static uint64_t group_of(const row *r, bool by_scene)
+{
+    const uint64_t place = r->place;
+    return by_scene && r->scene ? r->scene : dip_hash64(&place, sizeof place) | 1;
+}
+
+/* Moves the first tenth of the groups, in order of their hashes, from train to val. */
+static dip_status hold_out(collector *c)
+{
+    enum { FEWEST_SCENES = 5 };
+    size_t n = 0;
+    bool by_scene = true;
+    uint64_t *groups = dip_alloc((c->count ? c->count : 1) * sizeof *groups);
+    if (!groups) return DIP_ENOMEM;
+    for (;; by_scene = false) {
+        n = 0;
+        for (size_t i = 0; i < c->count; i++)
+            if (c->rows[i].split == SPLIT_TRAIN) groups[n++] = group_of(&c->rows[i], by_scene);
+        n = distinct(groups, n);
+        if (!by_scene || n >= FEWEST_SCENES) break;
+    }
+    size_t held = (n + HELD_SHARE / 2) / HELD_SHARE;
+    for (size_t i = 0; held && i < c->count; i++) {
+        row *r = &c->rows[i];
+        if (r->split == SPLIT_TRAIN && group_of(r, by_scene) <= groups[held - 1])
+            r->split = SPLIT_VAL;
+    }
+    dip_free(groups);
+    snprintf(c->dataset->held_note, sizeof c->dataset->held_note,
+             "no split 'val': %zu of %zu %s are held out of training", held, n,
+             by_scene ? "scenes" : "places");
+    return DIP_OK;
+}
+
+/* One split a place: test before val before train, so that nothing leaks into training. */
+static void settle_splits(collector *c)
+{
+    for (size_t i = 0, end; i < c->count; i = end) {
+        uint32_t split = SPLIT_NONE;
+        for (end = i; end < c->count && c->rows[end].place == c->rows[i].place; end++) {
+            if (!c->has_splits) c->rows[end].split = SPLIT_TRAIN;
+            if (c->rows[end].split > split) split = c->rows[end].split;
+        }
+        for (size_t k = i; k < end; k++) c->rows[k].split = split;
+    }
+}
+
+/* ---- pairs ---- */
+
+typedef struct pair_list {
+    dip_pair *pairs;
+    size_t count, capacity;
+} pair_list;
+
+/* All combinations of two modalities of the place whose rows are first..end-1. */
+static dip_status add_pairs(const row *rows, size_t first, size_t end, pair_list *list)
+{
+    for (size_t a = first, a_end; a < end; a = a_end) {
+        for (a_end = a; a_end < end && rows[a_end].modality == rows[a].modality;) a_end++;
+        for (size_t b = a_end, b_end; b < end; b = b_end) {
+            for (b_end = b; b_end < end && rows[b_end].modality == rows[b].modality;) b_end++;
+            if (dip_array_reserve((void **)&list->pairs, &list->capacity, list->count + 1,
+                                  sizeof *list->pairs))
+                return DIP_ENOMEM;
+            list->pairs[list->count++] = (dip_pair){{rows[a].modality, rows[b].modality},
+                                                    {(uint32_t)a, (uint32_t)b},
+                                                    {(uint32_t)(a_end - a), (uint32_t)(b_end - b)}};
+        }
+    }
+    return DIP_OK;
+}
+
+static dip_status make_pairs(collector *c)
+{
+    pair_list train = {.count = 0}, held = {.count = 0};
+    dip_status status = DIP_OK;
+    for (size_t i = 0, end; !status && i < c->count; i = end) {
+        uint32_t split = c->rows[i].split;
+        for (end = i; end < c->count && c->rows[end].place == c->rows[i].place;) end++;
+        if (split == SPLIT_TRAIN) status = add_pairs(c->rows, i, end, &train);
+        if (split == SPLIT_VAL) status = add_pairs(c->rows, i, end, &held);
+    }
+    c->dataset->train = train.pairs;
+    c->dataset->train_count = train.count;
+    c->dataset->held = held.pairs;
+    c->dataset->held_count = held.count;
+    return status;
+}
+
+static dip_status keep_rows(collector *c)
+{
+    dip_dataset *d = c->dataset;
+    d->tiles = dip_alloc((c->count + 1) * sizeof *d->tiles);
+    d->tile_modality = dip_alloc((c->count + 1) * sizeof *d->tile_modality);
+    if (!d->tiles || !d->tile_modality) return DIP_ENOMEM;
+    d->tile_count = c->count;
+    for (size_t i = 0; i < c->count; i++) {
+        const uint64_t words[2] = {c->rows[i].identity, c->rows[i].split};
+        d->tiles[i] = c->rows[i].id;
+        d->tile_modality[i] = c->rows[i].modality;
+        d->fingerprint = dip_hash64_seed(words, sizeof words, d->fingerprint);
+    }
+    for (uint32_t m = 0; m < d->modality_count; m++)
+        for (uint32_t b = 0; b < d->modality[m].band_count; b++)
+            d->fingerprint = hash_text(d->modality[m].bands[b].name, d->fingerprint);
+    return DIP_OK;
+}
+
+static bool has_held(const collector *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->rows[i].split == SPLIT_VAL) return true;
+    return false;
+}
+
+static dip_status build(dip_dataset *d, const char *modalities)
+{
+    collector c = {.dataset = d};
+    dip_status status = choose_modalities(d, modalities);
+    if (!status) status = dip_archive_each(d->archive, collect, &c);
+    if (!status && c.count > UINT32_MAX)
+        status = dip_fail(DIP_ENOTSUP, "more than 4 billion tiles");
+    if (!status && c.count) qsort(c.rows, c.count, sizeof *c.rows, by_place);
+    if (!status) {
+        settle_splits(&c);
+        strcpy(d->held_note, "held-out pairs: split 'val'");
+        if (!has_held(&c)) status = hold_out(&c);
+    }
+    if (!status) status = keep_rows(&c);
+    if (!status) status = make_pairs(&c);
+    dip_free(c.rows);
+    if (!status && d->train_count < 2)
+        status = dip_fail(DIP_ENOENT,
+                          "the archive has %zu training pairs; at least 2 places with two "
+                          "modalities in split 'train' are needed",
+                          d->train_count);
+    return status;
+}
+
+dip_status dip_dataset_open(dip_dataset **out, const dip_archive *archive, const char *modalities)
+{
+    dip_dataset *dataset = dip_calloc(1, sizeof *dataset);
+    if (!dataset) return DIP_ENOMEM;
+    dataset->archive = archive;
+    dip_status status = build(dataset, modalities);
+    if (status)
+        dip_dataset_close(dataset);
+    else
+        *out = dataset;
+    return status;
+}
+
+void dip_dataset_close(dip_dataset *dataset)
+{
+    if (!dataset) return;
+    dip_free(dataset->tiles);
+    dip_free(dataset->tile_modality);
+    dip_free(dataset->train);
+    dip_free(dataset->held);
+    dip_free(dataset);
+}
+
+/* ---- statistics ---- */
+
+/* Mean and summed squared deviation of a tile's bands. */
+typedef struct tile_sums {
+    double count, mean[DIP_MAX_BANDS], squares[DIP_MAX_BANDS];
+} tile_sums;
+
+typedef struct measure_job {
+    const dip_dataset *dataset;
+    const uint32_t *tiles;
+    size_t first;
+    tile_sums *sums;
+} measure_job;
+
+static void sum_tile(const float *image, size_t pixels, uint32_t bands, tile_sums *out)
+{
+    out->count = (double)pixels;
+    for (uint32_t b = 0; b < bands; b++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < pixels; i++) sum += image[i * bands + b];
+        double mean = sum / (double)pixels;
+        for (size_t i = 0; i < pixels; i++)
+            squares += (image[i * bands + b] - mean) * (image[i * bands + b] - mean);
+        out->mean[b] = mean;
+        out->squares[b] = squares;
+    }
+}
+
+static dip_status measure_task(void *context, size_t task, unsigned worker)
+{
+    const measure_job *job = context;
+    const dip_dataset *d = job->dataset;
+    uint32_t at = job->tiles[job->first + task], width, height;
+    dip_modality plain = d->modality[d->tile_modality[at]];
+    dip_tile *tile = NULL;
+    (void)worker;
+    for (uint32_t b = 0; b < plain.band_count; b++) plain.bands[b].mean = plain.bands[b].stddev = 0;
+    dip_status status = dip_archive_tile(d->archive, d->tiles[at], &tile);
+    if (status) return status;
+    dip_prepare_size(tile, &width, &height);
+    float *image = dip_alloc((size_t)width * height * plain.band_count * sizeof *image);
+    status = image ? dip_prepare(tile, &plain, image) : DIP_ENOMEM;
+    if (!status) sum_tile(image, (size_t)width * height, plain.band_count, &job->sums[task]);
+    dip_free(image);
+    dip_tile_free(tile);
+    return status;
+}
+
+/* Adds `more` to `total`. [Chan, Golub and LeVeque, 1983] */
+static void merge(tile_sums *total, const tile_sums *more, uint32_t bands)
+{
+    double count = total->count + more->count;
+    for (uint32_t b = 0; b < bands; b++) {
+        double delta = more->mean[b] - total->mean[b];
+        total->squares[b] += more->squares[b] + delta * delta * total->count * more->count / count;
+        total->mean[b] += delta * more->count / count;
+    }
+    total->count = count;
+}
+
+/* Up to MEASURED training tiles of a modality, spread evenly over the pairs. */
+static size_t sample(const dip_dataset *d, uint32_t modality, uint32_t *out)
+{
+    size_t n = 0, taken = 0, seen = 0;
+    for (size_t i = 0; i < d->train_count; i++)
+        n += d->train[i].modality[0] == modality || d->train[i].modality[1] == modality;
+    size_t wanted = n < MEASURED ? n : MEASURED;
+    for (size_t i = 0; i < d->train_count; i++) {
+        const dip_pair *pair = &d->train[i];
+        if (pair->modality[0] != modality && pair->modality[1] != modality) continue;
+        if (seen++ * wanted / n == taken && taken < wanted)
+            out[taken++] = pair->first[pair->modality[0] == modality ? 0 : 1];
+    }
+    return taken;
+}
+
+static dip_status measure_modality(dip_dataset *d, uint32_t modality, const dip_progress *progress)
+{
+    enum { GROUP = 64 };
+    uint32_t tiles[MEASURED], bands = d->modality[modality].band_count;
+    size_t n = sample(d, modality, tiles);
+    tile_sums total = {.count = 0};
+    dip_status status = DIP_OK;
+    tile_sums *sums = dip_alloc(GROUP * sizeof *sums);
+    if (!sums) return DIP_ENOMEM;
+    for (size_t at = 0; !status && at < n; at += GROUP) {
+        size_t count = n - at < GROUP ? n - at : GROUP;
+        measure_job job = {d, tiles, at, sums};
+        status = dip_parallel_for(count, measure_task, &job);
+        for (size_t i = 0; !status && i < count; i++) merge(&total, &sums[i], bands);
+        if (!status && dip_progress_tick(progress, "measuring", at + count, n))
+            status = dip_fail(DIP_ECANCEL, "stopped while measuring the bands");
+    }
+    for (uint32_t b = 0; !status && n && b < bands; b++) {
+        double stddev = sqrt(total.squares[b] / total.count);
+        d->modality[modality].bands[b].mean = total.mean[b];
+        d->modality[modality].bands[b].stddev = stddev > 0 ? stddev : 1;
+    }
+    dip_free(sums);
+    return status;
+}
+
+dip_status dip_dataset_measure(dip_dataset *dataset, const dip_progress *progress)
+{
+    dip_status status = DIP_OK;
+    for (uint32_t m = 0; !status && m < dataset->modality_count; m++)
+        status = measure_modality(dataset, m, progress);
+    return status;
+}
+
+dip_status dip_dataset_check_statistics(const dip_dataset *dataset)
+{
+    for (uint32_t m = 0; m < dataset->modality_count; m++)
+        for (uint32_t b = 0; b < dataset->modality[m].band_count; b++)
+            if (!(dataset->modality[m].bands[b].stddev > 0))
+                return dip_fail(
+                    DIP_EINVAL,
+                    "the archive has no statistics of band '%s' of '%s'; use --statistics measure",
+                    dataset->modality[m].bands[b].name, dataset->modality[m].name);
+    return DIP_OK;
+}

@@ -17,7 +17,7 @@ if(DIPTYCH_SANITIZE MATCHES "address")
         "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 elseif(DIPTYCH_SANITIZE MATCHES "thread")
     list(APPEND test_environment "OMP_NUM_THREADS=1"
-        "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:print_suppressions=0:second_deadlock_stack=1")
+        "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:print_suppressions=0:second_deadlock_stack=1:allocator_may_return_null=1:die_after_fork=0")
 endif()
 
 function(diptych_test_properties name source)

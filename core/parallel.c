@@ -104,6 +104,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
+/* With `gate` held. */
 static void stop_workers(void)
 {
     pthread_mutex_lock(&lock);
@@ -113,6 +114,15 @@ static void stop_workers(void)
     for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
     started = 0;
     quit = false;
+}
+
+/* Waits for whoever uses the pool, unless it is a task that ends the process: then its threads are left to their fate. */
+static void stop_at_exit(void)
+{
+    if (in_task) return;
+    pthread_mutex_lock(&gate);
+    stop_workers();
+    pthread_mutex_unlock(&gate);
 }
 
 static void forget_workers_after_fork(void)
@@ -132,7 +142,7 @@ static void start_workers(unsigned n)
     static bool registered;
     if (!registered) {
         pthread_atfork(NULL, NULL, forget_workers_after_fork);
-        atexit(stop_workers);
+        atexit(stop_at_exit);
         registered = true;
     }
     if (owner != getpid()) {

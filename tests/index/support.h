@@ -16,17 +16,17 @@
 #include "index/index.h"
 
 /** Fails with the failure line unless the call returned DIP_OK. */
-#define assert_ok(call)                                                                  \
-    do {                                                                                 \
-        dip_status status_ = (call);                                                     \
-        if (status_) fail_msg("%s: %s", dip_status_name(status_), dip_last_error());     \
+#define assert_ok(call)                                                              \
+    do {                                                                             \
+        dip_status status_ = (call);                                                 \
+        if (status_) fail_msg("%s: %s", dip_status_name(status_), dip_last_error()); \
     } while (0)
 
 /** Fails unless the call returned `code`, with a line that holds `words`. */
-#define assert_fails(code, words, call)                                                  \
-    do {                                                                                 \
-        dip_status status_ = (call);                                                     \
-        if (status_ != (code) || !strstr(dip_last_error(), words))                       \
+#define assert_fails(code, words, call)                                                           \
+    do {                                                                                          \
+        dip_status status_ = (call);                                                              \
+        if (status_ != (code) || !strstr(dip_last_error(), words))                                \
             fail_msg("%s: '%s', wanted '%s'", dip_status_name(status_), dip_last_error(), words); \
     } while (0)
 

@@ -62,8 +62,8 @@ static dip_status check_shape(const dip_safetensors_entry *entry, const uint32_t
 }
 
 /* A tensor of the wanted shape, all finite, into `out`. */
-static dip_status read_tensor(const dip_safetensors *file, const char *path, const char *name,
-                              const uint32_t *shape, uint32_t rank, float *out)
+dip_status dip_tensor_read(const dip_safetensors *file, const char *path, const char *name,
+                           const uint32_t *shape, uint32_t rank, float *out)
 {
     const dip_safetensors_entry *entry = dip_safetensors_find(file, name);
     if (!entry) return dip_fail(DIP_EFORMAT, "'%s': tensor '%s' is missing", path, name);
@@ -84,18 +84,18 @@ static size_t largest_tensor(const dip_net *net)
     return most;
 }
 
-static dip_status read_weights(dip_model *model, const char *path)
+dip_status dip_net_load(dip_net *net, const dip_safetensors *file, const char *path)
 {
     dip_status status = DIP_OK;
-    float *values = dip_alloc(largest_tensor(model->net) * sizeof *values);
+    float *values = dip_alloc(largest_tensor(net) * sizeof *values);
     if (!values) return DIP_ENOMEM;
-    for (size_t i = 0; !status && i < dip_net_tensor_count(model->net); i++) {
-        const dip_tensor *tensor = dip_net_tensor(model->net, i);
-        status = read_tensor(model->file, path, tensor->name, tensor->shape, tensor->rank, values);
-        if (!status) dip_net_tensor_set(model->net, i, values);
+    for (size_t i = 0; !status && i < dip_net_tensor_count(net); i++) {
+        const dip_tensor *tensor = dip_net_tensor(net, i);
+        status = dip_tensor_read(file, path, tensor->name, tensor->shape, tensor->rank, values);
+        if (!status) dip_net_tensor_set(net, i, values);
     }
     dip_free(values);
-    if (!status) dip_net_refresh(model->net);
+    if (!status) dip_net_refresh(net);
     return status;
 }
 
@@ -112,8 +112,8 @@ static dip_status read_constants(dip_model *model, const char *path)
             uint32_t dim = (uint32_t)dip_embedding_part_dim(model->embedding, part);
             if (!(parts->part[part].weight > 0)) continue;
             constant_name(spec, m, part, scale, name);
-            status = read_tensor(model->file, path, name, &dim, 1,
-                                 constant_values(model->embedding, m, part, scale));
+            status = dip_tensor_read(model->file, path, name, &dim, 1,
+                                     constant_values(model->embedding, m, part, scale));
         }
     }
     return status;
@@ -153,7 +153,7 @@ static dip_status load(dip_model *model, const char *path)
     if (!status) status = read_spec(model->file, path, &spec, &embedding);
     if (!status) status = dip_net_create(&model->net, &spec, CHUNK, DIP_NET_INFER);
     if (!status) status = dip_embedding_create(&model->embedding, &embedding, &spec);
-    if (!status) status = read_weights(model, path);
+    if (!status) status = dip_net_load(model->net, model->file, path);
     if (!status) status = read_constants(model, path);
     if (status) return status;
     size_t pixels = (size_t)spec.input_px * spec.input_px;
@@ -335,46 +335,59 @@ dip_status dip_model_encode(dip_model *model, size_t modality, const dip_tile *c
 
 /* ---- writing ---- */
 
-typedef struct writer {
-    dip_safetensors_tensor *tensors;
-    char (*names)[NAME_CAPACITY];
-    float *values; /* of the net's tensors, one after the other */
-    size_t count;
-} writer;
-
-static void add_net(writer *w, const dip_net *net)
+dip_status dip_tensor_list_init(dip_tensor_list *list, const dip_net *net, size_t more)
 {
-    float *at = w->values;
-    for (size_t i = 0; i < dip_net_tensor_count(net); i++) {
-        const dip_tensor *tensor = dip_net_tensor(net, i);
-        dip_safetensors_tensor *to = &w->tensors[w->count++];
+    size_t floats = 0, n = dip_net_tensor_count(net);
+    for (size_t i = 0; i < n; i++) floats += dip_net_tensor(net, i)->count;
+    list->count = 0;
+    list->tensors = dip_alloc((n + more) * sizeof *list->tensors);
+    list->values = dip_alloc(floats * sizeof *list->values);
+    if (!list->tensors || !list->values) {
+        dip_tensor_list_fini(list);
+        return DIP_ENOMEM;
+    }
+    for (float *at = list->values; list->count < n;
+         at += dip_net_tensor(net, list->count++)->count) {
+        const dip_tensor *tensor = dip_net_tensor(net, list->count);
+        dip_safetensors_tensor *to = &list->tensors[list->count];
         *to = (dip_safetensors_tensor){.name = tensor->name, .rank = tensor->rank, .values = at};
         for (uint32_t k = 0; k < tensor->rank; k++) to->shape[k] = tensor->shape[k];
-        dip_net_tensor_get(net, i, at);
-        at += tensor->count;
+        dip_net_tensor_get(net, list->count, at);
     }
+    return DIP_OK;
 }
 
-static void add_constants(writer *w, const dip_net_spec *spec, dip_embedding *embedding)
+void dip_tensor_list_fini(dip_tensor_list *list)
+{
+    dip_free(list->tensors);
+    dip_free(list->values);
+    *list = (dip_tensor_list){.count = 0};
+}
+
+typedef char constant_names[DIP_MAX_MODALITIES * 2 * DIP_EMBED_PARTS][NAME_CAPACITY];
+
+/* `names` keeps the names that the list points to. */
+static void add_constants(dip_tensor_list *list, const dip_net_spec *spec, dip_embedding *embedding,
+                          constant_names names)
 {
     for (size_t m = 0; m < spec->modality_count; m++) {
         for (int i = 0; i < 2 * DIP_EMBED_PARTS; i++) {
             int part = i / 2;
             if (!(dip_embedding_spec(embedding)->part[part].weight > 0)) continue;
-            constant_name(spec, m, part, i % 2, w->names[w->count]);
-            w->tensors[w->count] =
-                (dip_safetensors_tensor){.name = w->names[w->count],
+            char *name = *names++;
+            constant_name(spec, m, part, i % 2, name);
+            list->tensors[list->count++] =
+                (dip_safetensors_tensor){.name = name,
                                          .rank = 1,
                                          .shape = {dip_embedding_part_dim(embedding, part)},
                                          .values = constant_values(embedding, m, part, i % 2)};
-            w->count++;
         }
     }
 }
 
-static dip_status write_file(const char *path, const writer *w, const dip_net_spec *spec,
-                             const dip_embedding *embedding, const dip_safetensors_text *texts,
-                             size_t text_count)
+static dip_status write_file(const char *path, const dip_tensor_list *list,
+                             const dip_net_spec *spec, const dip_embedding *embedding,
+                             const dip_safetensors_text *texts, size_t text_count)
 {
     enum { OWN = 4 };
     char *network = dip_network_text(spec), *modalities = dip_modalities_text(spec);
@@ -387,7 +400,7 @@ static dip_status write_file(const char *path, const writer *w, const dip_net_sp
         all[2] = (dip_safetensors_text){"modalities", modalities};
         all[3] = (dip_safetensors_text){"embedding", definition};
         if (text_count) memcpy(all + OWN, texts, text_count * sizeof *all);
-        status = dip_safetensors_write(path, w->tensors, w->count, all, OWN + text_count);
+        status = dip_safetensors_write(path, list->tensors, list->count, all, OWN + text_count);
     }
     dip_free(network);
     dip_free(modalities);
@@ -400,21 +413,14 @@ dip_status dip_model_write(const char *path, const dip_net *net, const dip_net_s
                            dip_embedding *embedding, const dip_safetensors_text *texts,
                            size_t text_count)
 {
-    size_t most = dip_net_tensor_count(net) + 2 * DIP_EMBED_PARTS * spec->modality_count;
-    size_t floats = 0;
-    for (size_t i = 0; i < dip_net_tensor_count(net); i++) floats += dip_net_tensor(net, i)->count;
-    writer w = {.tensors = dip_alloc(most * sizeof *w.tensors),
-                .names = dip_alloc(most * sizeof *w.names),
-                .values = dip_alloc(floats * sizeof *w.values)};
-    dip_status status = DIP_ENOMEM;
-    if (w.tensors && w.names && w.values) {
-        add_net(&w, net);
-        add_constants(&w, spec, embedding);
-        status = write_file(path, &w, spec, embedding, texts, text_count);
-    }
-    dip_free(w.tensors);
-    dip_free(w.names);
-    dip_free(w.values);
+    constant_names names;
+    dip_tensor_list list;
+    dip_status status =
+        dip_tensor_list_init(&list, net, 2 * DIP_EMBED_PARTS * spec->modality_count);
+    if (status) return status;
+    add_constants(&list, spec, embedding, names);
+    status = write_file(path, &list, spec, embedding, texts, text_count);
+    dip_tensor_list_fini(&list);
     return status;
 }
 

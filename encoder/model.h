@@ -20,6 +20,22 @@ dip_status dip_model_write(const char *path, const dip_net *net, const dip_net_s
                            dip_embedding *embedding, const dip_safetensors_text *texts,
                            size_t text_count);
 
+/** A net's tensors as dip_safetensors_write() takes them, with room for `more`, which the caller adds at the end. */
+typedef struct dip_tensor_list {
+    dip_safetensors_tensor *tensors;
+    size_t count;
+    float *values;
+} dip_tensor_list;
+
+dip_status dip_tensor_list_init(dip_tensor_list *list, const dip_net *net, size_t more);
+void dip_tensor_list_fini(dip_tensor_list *list);
+
+/** One tensor by name into `out`: DIP_EFORMAT (missing, or of another shape), DIP_ECORRUPT (not finite). */
+dip_status dip_tensor_read(const dip_safetensors *file, const char *path, const char *name,
+                           const uint32_t *shape, uint32_t rank, float *out);
+/** All tensors of a net, by name; refreshes it. */
+dip_status dip_net_load(dip_net *net, const dip_safetensors *file, const char *path);
+
 /** Copies all tensors of one net into another of the same spec (input_px and mode aside), and refreshes it. */
 dip_status dip_net_copy(dip_net *to, const dip_net *from);
 

@@ -271,12 +271,12 @@ static bool is_run_only(const char *name)
     return false;
 }
 
-char *dip_train_options_text(const dip_train_options *options, bool all)
+char *dip_train_options_text(const dip_train_options *options)
 {
     char *text = dip_strdup("");
     for (const dip_option *row = dip_train_table; text && row->name; row++) {
         char value[512];
-        if (!all && is_run_only(row->name)) continue;
+        if (is_run_only(row->name)) continue;
         dip_options_get(row, options, value, sizeof value);
         char *longer = dip_sprintf("%s%s = %s\n", text, row->name, value);
         dip_free(text);

@@ -76,9 +76,9 @@ dip_adamw dip_train_adamw(const dip_train_options *options);
 dip_embed_spec dip_train_embedding(const dip_train_options *options);
 
 /**
- * "name = value" lines of all options that decide what is learned (`all`: and of those of the run), in the table's
- * order; free with dip_free(). NULL when memory is short.
+ * "name = value" lines of all options that decide what is learned, in the table's order; free with dip_free(). NULL
+ * when memory is short.
  */
-char *dip_train_options_text(const dip_train_options *options, bool all);
+char *dip_train_options_text(const dip_train_options *options);
 
 #endif

@@ -1,0 +1,45 @@
+/**
+ * Checkpoints of a run: <folder>/checkpoint-<step>.safetensors, the last two are kept.
+ *
+ * Tensors: the net's, "optimiser.first", "optimiser.second", and with a moving average "average.params" and
+ * "average.running" (flat, in the net's own order). Metadata: format, the identity of the run, the cursor. The random
+ * numbers need no state: each is drawn from (seed, epoch, pair).
+ */
+#ifndef TRAIN_CHECKPOINT_H
+#define TRAIN_CHECKPOINT_H
+
+#include "encoder/net.h"
+#include "train/average.h"
+#include "train/optimiser.h"
+
+/** Where a run is, and what it has seen of the epoch so far. */
+typedef struct dip_cursor {
+    uint64_t epoch, step;       /* the next step to do: step `step` of epoch `epoch` */
+    uint64_t total;             /* steps done */
+    double loss_sum;            /* over the steps of this epoch */
+    double best;                /* recall of the best evaluation so far; negative: none */
+    uint64_t best_epoch, stale; /* evaluations since */
+} dip_cursor;
+
+/** What a checkpoint holds; `average` may be NULL. All borrowed. */
+typedef struct dip_checkpoint {
+    dip_net *net;
+    dip_optimiser *optimiser;
+    dip_average *average;
+    const char *identity; /* a checkpoint of another identity is not read */
+} dip_checkpoint;
+
+dip_status dip_checkpoint_write(const char *folder, const dip_checkpoint *checkpoint,
+                                const dip_cursor *cursor);
+
+/**
+ * Reads the newest checkpoint of the folder that is whole; a damaged one is logged and passed over. *found tells
+ * whether there was one; without one nothing is changed. The net is refreshed.
+ */
+dip_status dip_checkpoint_read(const char *folder, const dip_checkpoint *checkpoint,
+                               dip_cursor *cursor, bool *found);
+
+/** Removes all checkpoints: the run is finished. */
+dip_status dip_checkpoint_clear(const char *folder);
+
+#endif

@@ -1,0 +1,245 @@
+/* Evaluation while training; see evaluate.h. Tiles go through the net in chunks, prepared by the pool. */
+#include "train/evaluate.h"
+
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "core/status.h"
+#include "encoder/model.h"
+#include "train/augment.h"
+#include "train/metrics.h"
+
+#include <string.h>
+
+enum { CHUNK = 64, MOST_PAIRS = 1000 };
+
+struct dip_evaluator {
+    const dip_dataset *dataset;
+    const dip_tile_cache *cache;
+    dip_net *net;
+    dip_embedding *embedding;
+    float *inputs;  /* (CHUNK, px, px, widest) */
+    float *scratch; /* one input a thread of the pool */
+    size_t scratch_size;
+    dip_image *images; /* one a thread */
+    unsigned threads;
+};
+
+dip_net *dip_evaluator_net(dip_evaluator *evaluator) { return evaluator->net; }
+dip_embedding *dip_evaluator_embedding(dip_evaluator *evaluator) { return evaluator->embedding; }
+
+static size_t input_size(const dip_evaluator *e, uint32_t modality)
+{
+    size_t px = dip_net_get_spec(e->net)->input_px;
+    return px * px * e->dataset->modality[modality].band_count;
+}
+
+static dip_status make_buffers(dip_evaluator *e)
+{
+    size_t widest = 0;
+    for (uint32_t m = 0; m < e->dataset->modality_count; m++)
+        if (input_size(e, m) > widest) widest = input_size(e, m);
+    e->threads = dip_threads();
+    e->scratch_size = widest;
+    e->inputs = dip_alloc_aligned(CHUNK * widest * sizeof(float));
+    e->scratch = dip_alloc_aligned(e->threads * widest * sizeof(float));
+    e->images = dip_calloc(e->threads, sizeof *e->images);
+    return e->inputs && e->scratch && e->images ? DIP_OK : DIP_ENOMEM;
+}
+
+dip_status dip_evaluator_create(dip_evaluator **out, const dip_dataset *dataset,
+                                const dip_tile_cache *cache, const dip_net_spec *spec,
+                                const dip_embed_spec *embedding)
+{
+    dip_evaluator *e = dip_calloc(1, sizeof *e);
+    if (!e) return DIP_ENOMEM;
+    e->dataset = dataset;
+    e->cache = cache;
+    dip_status status = dip_net_create(&e->net, spec, CHUNK, DIP_NET_INFER);
+    if (!status) status = dip_embedding_create(&e->embedding, embedding, spec);
+    if (!status) status = make_buffers(e);
+    if (status) {
+        dip_evaluator_destroy(e);
+        return status;
+    }
+    *out = e;
+    return DIP_OK;
+}
+
+void dip_evaluator_destroy(dip_evaluator *e)
+{
+    if (!e) return;
+    for (unsigned i = 0; e->images && i < e->threads; i++) dip_image_fini(&e->images[i]);
+    dip_free(e->images);
+    dip_free_aligned(e->inputs);
+    dip_free_aligned(e->scratch);
+    dip_embedding_destroy(e->embedding);
+    dip_net_destroy(e->net);
+    dip_free(e);
+}
+
+/* ---- inputs ---- */
+
+typedef struct input_job {
+    dip_evaluator *evaluator;
+    const uint32_t *tiles;
+    uint32_t modality;
+} input_job;
+
+static dip_status input_task(void *context, size_t task, unsigned worker)
+{
+    const input_job *job = context;
+    dip_evaluator *e = job->evaluator;
+    const dip_view whole = dip_view_whole();
+    dip_image *image = &e->images[worker];
+    dip_status status = dip_tile_cache_get(e->cache, job->tiles[task], image);
+    if (status) return status;
+    return dip_view_cut(&whole, image->values, image->width, image->height,
+                        e->dataset->modality[job->modality].band_count,
+                        dip_net_get_spec(e->net)->input_px, e->scratch + worker * e->scratch_size,
+                        e->inputs + task * input_size(e, job->modality));
+}
+
+static dip_status make_inputs(dip_evaluator *e, uint32_t modality, const uint32_t *tiles, size_t n)
+{
+    input_job job = {e, tiles, modality};
+    return dip_parallel_for(n, input_task, &job);
+}
+
+/* ---- fitting ---- */
+
+/* Up to `wanted` training tiles of a modality, spread evenly. */
+static size_t sample(const dip_dataset *d, uint32_t modality, size_t wanted, uint32_t *out)
+{
+    size_t n = 0, taken = 0, seen = 0;
+    for (size_t i = 0; i < d->train_count; i++)
+        n += d->train[i].modality[0] == modality || d->train[i].modality[1] == modality;
+    if (wanted > n) wanted = n;
+    for (size_t i = 0; i < d->train_count && taken < wanted; i++) {
+        const dip_pair *pair = &d->train[i];
+        if (pair->modality[0] != modality && pair->modality[1] != modality) continue;
+        if (seen++ * wanted / n == taken)
+            out[taken++] = pair->first[pair->modality[0] == modality ? 0 : 1];
+    }
+    return taken;
+}
+
+static dip_status fit_modality(dip_evaluator *e, uint32_t modality, uint32_t *tiles, size_t wanted)
+{
+    size_t z_dim = dip_embedding_part_dim(e->embedding, DIP_EMBED_Z);
+    size_t h_dim = dip_embedding_part_dim(e->embedding, DIP_EMBED_H);
+    size_t n = sample(e->dataset, modality, wanted, tiles);
+    float *z = dip_alloc((n * z_dim + 1) * sizeof *z), *h = dip_alloc((n * h_dim + 1) * sizeof *h);
+    dip_status status = z && h ? DIP_OK : DIP_ENOMEM;
+    for (size_t at = 0; !status && at < n; at += CHUNK) {
+        size_t count = n - at < CHUNK ? n - at : CHUNK;
+        status = make_inputs(e, modality, tiles + at, count);
+        if (!status)
+            status =
+                dip_net_forward(e->net, modality, e->inputs, count, h + at * h_dim, z + at * z_dim);
+    }
+    if (!status) dip_embedding_fit(e->embedding, modality, z, h, n);
+    dip_free(z);
+    dip_free(h);
+    return status;
+}
+
+dip_status dip_evaluator_take(dip_evaluator *e, const dip_net *net, size_t tiles)
+{
+    dip_status status = dip_net_copy(e->net, net);
+    if (status || !dip_embedding_needs_fit(e->embedding)) return status;
+    uint32_t *list = dip_alloc(tiles * sizeof *list);
+    if (!list) return DIP_ENOMEM;
+    for (uint32_t m = 0; !status && m < e->dataset->modality_count; m++)
+        status = fit_modality(e, m, list, tiles);
+    dip_free(list);
+    return status;
+}
+
+/* ---- recall ---- */
+
+static dip_status encode(dip_evaluator *e, uint32_t modality, const uint32_t *tiles, size_t n,
+                         float *out)
+{
+    size_t dim = dip_embedding_dim(e->embedding);
+    dip_status status = DIP_OK;
+    for (size_t at = 0; !status && at < n; at += CHUNK) {
+        size_t count = n - at < CHUNK ? n - at : CHUNK;
+        status = make_inputs(e, modality, tiles + at, count);
+        if (!status)
+            status = dip_embedding_encode(e->embedding, e->net, modality, e->inputs, count,
+                                          out + at * dim);
+    }
+    return status;
+}
+
+/* Up to MOST_PAIRS held-out pairs of a combination, spread evenly; tiles[0] and tiles[1] get theirs. */
+static size_t choose_pairs(const dip_dataset *d, const uint32_t modality[2], uint32_t *tiles[2])
+{
+    size_t n = 0, taken = 0, seen = 0;
+    for (size_t i = 0; i < d->held_count; i++)
+        n += !memcmp(d->held[i].modality, modality, 2 * sizeof *modality);
+    size_t wanted = n < MOST_PAIRS ? n : MOST_PAIRS;
+    for (size_t i = 0; i < d->held_count && taken < wanted; i++) {
+        if (memcmp(d->held[i].modality, modality, 2 * sizeof *modality) != 0) continue;
+        if (seen++ * wanted / n != taken) continue;
+        tiles[0][taken] = d->held[i].first[0];
+        tiles[1][taken++] = d->held[i].first[1];
+    }
+    return taken;
+}
+
+static dip_status combination_recall(dip_evaluator *e, const uint32_t modality[2],
+                                     uint32_t *tiles[2], float *vectors[2], double recall[2],
+                                     size_t *pairs)
+{
+    size_t k = DIP_EVALUATE_K, dim = dip_embedding_dim(e->embedding);
+    dip_status status = DIP_OK;
+    *pairs = choose_pairs(e->dataset, modality, tiles);
+    if (!*pairs) return DIP_OK;
+    for (int side = 0; side < 2 && !status; side++)
+        status = encode(e, modality[side], tiles[side], *pairs, vectors[side]);
+    if (!status) status = dip_pair_recall(vectors[0], vectors[1], *pairs, dim, &k, 1, &recall[0]);
+    if (!status) status = dip_pair_recall(vectors[1], vectors[0], *pairs, dim, &k, 1, &recall[1]);
+    return status;
+}
+
+static dip_status all_combinations(dip_evaluator *e, uint32_t *tiles[2], float *vectors[2],
+                                   double recall[2], size_t *pairs)
+{
+    double combinations = 0, sum[2] = {0, 0};
+    dip_status status = DIP_OK;
+    *pairs = 0;
+    for (uint32_t a = 0; a < e->dataset->modality_count; a++) {
+        for (uint32_t b = a + 1; !status && b < e->dataset->modality_count; b++) {
+            const uint32_t modality[2] = {a, b};
+            double one[2] = {0, 0};
+            size_t n = 0;
+            status = combination_recall(e, modality, tiles, vectors, one, &n);
+            *pairs += n;
+            combinations += n > 0;
+            sum[0] += one[0];
+            sum[1] += one[1];
+        }
+    }
+    for (int i = 0; i < 2; i++) recall[i] = combinations > 0 ? sum[i] / combinations : 0;
+    return status;
+}
+
+dip_status dip_evaluator_recall(dip_evaluator *e, double recall[2], size_t *pairs)
+{
+    size_t dim = dip_embedding_dim(e->embedding);
+    uint32_t *tiles[2];
+    float *vectors[2];
+    dip_status status = DIP_OK;
+    for (int i = 0; i < 2; i++) {
+        tiles[i] = dip_alloc(MOST_PAIRS * sizeof *tiles[i]);
+        vectors[i] = dip_alloc_aligned(MOST_PAIRS * dim * sizeof *vectors[i]);
+        if (!tiles[i] || !vectors[i]) status = DIP_ENOMEM;
+    }
+    if (!status) status = all_combinations(e, tiles, vectors, recall, pairs);
+    for (int i = 0; i < 2; i++) {
+        dip_free(tiles[i]);
+        dip_free_aligned(vectors[i]);
+    }
+    return status;
+}

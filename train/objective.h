@@ -1,0 +1,31 @@
+/** The sum of the losses that the options ask for, with their weights and ramps. */
+#ifndef TRAIN_OBJECTIVE_H
+#define TRAIN_OBJECTIVE_H
+
+#include "train/options.h"
+
+typedef struct dip_objective dip_objective;
+
+/** The options are borrowed. For up to `pairs` pairs a batch. */
+dip_status dip_objective_create(dip_objective **out, const dip_train_options *options, size_t pairs,
+                                size_t z_dim, size_t h_dim);
+void dip_objective_destroy(dip_objective *objective);
+
+/** Network outputs of a batch, [0] and [1] the two modalities, and the gradients that reach them. */
+typedef struct dip_outputs {
+    size_t n;
+    float *z[2], *h[2], *dz[2], *dh[2];
+} dip_outputs;
+
+typedef struct dip_loss_values {
+    double total, mim, soft, mde, msp; /* the parts without their weights */
+} dip_loss_values;
+
+/** Whether any loss reaches h besides through the head; if not, dh stays 0. */
+bool dip_objective_uses_h(const dip_objective *objective);
+
+/** Sets dz and dh (cleared first) and the values. `epoch` of `epochs` decides ramps and starts. */
+void dip_objective_run(dip_objective *objective, uint64_t epoch, uint64_t epochs,
+                       const dip_outputs *outputs, dip_loss_values *values);
+
+#endif

@@ -1,0 +1,132 @@
+/* The folder of a run; see run.h. */
+#include "train/run.h"
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_NAMES = 1000, CONFIG_LIMIT = 1 << 20 };
+
+static char *identity_text(const dip_train_options *options, const dip_dataset *dataset)
+{
+    char *settings = dip_train_options_text(options);
+    if (!settings) return NULL;
+    char *text = dip_sprintf(
+        "[training]\n%s\n[data]\nfingerprint = %016llx\npairs = %zu\nheld-out = %zu\n", settings,
+        (unsigned long long)dataset->fingerprint, dataset->train_count, dataset->held_count);
+    dip_free(settings);
+    return text;
+}
+
+char *dip_run_file(const dip_run *run, const char *name)
+{
+    return dip_path_join(run->folder, name);
+}
+
+void dip_run_fini(dip_run *run)
+{
+    dip_free(run->folder);
+    dip_free(run->model_path);
+    dip_free(run->identity);
+    *run = (dip_run){.folder = NULL};
+}
+
+static dip_status set_paths(dip_run *run, const char *archive_path)
+{
+    dip_free(run->folder);
+    dip_free(run->model_path);
+    run->folder = dip_sprintf("%s/runs/%s", archive_path, run->id);
+    run->model_path = dip_sprintf("%s/models/%s.safetensors", archive_path, run->id);
+    return run->folder && run->model_path ? DIP_OK : DIP_ENOMEM;
+}
+
+/* Does the folder's config.ini begin with our identity? */
+static dip_status compare(const dip_run *run, bool *same)
+{
+    char *path = dip_run_file(run, "config.ini"), *text = NULL;
+    size_t length, identity = strlen(run->identity);
+    dip_status status = path ? DIP_OK : DIP_ENOMEM;
+    *same = false;
+    if (!status && dip_file_exists(path)) {
+        status = dip_file_read(&text, &length, path, CONFIG_LIMIT);
+        if (!status) *same = length >= identity && !memcmp(text, run->identity, identity);
+    }
+    dip_free(text);
+    dip_free(path);
+    return status;
+}
+
+/* Whether the present id can be ours, and in which state. */
+static dip_status look(dip_run *run, bool *ours)
+{
+    char *finished = dip_run_file(run, "finished.ini");
+    if (!finished) return DIP_ENOMEM;
+    dip_status status = DIP_OK;
+    if (dip_file_is_folder(run->folder)) {
+        status = compare(run, ours);
+        bool done = dip_file_exists(finished) && dip_file_exists(run->model_path);
+        run->state = done ? DIP_RUN_FINISHED : DIP_RUN_UNFINISHED;
+    } else {
+        *ours = !dip_file_exists(run->model_path);
+        run->state = DIP_RUN_NEW;
+    }
+    dip_free(finished);
+    return status;
+}
+
+static dip_status find_name(dip_run *run, const char *archive_path, const char *name)
+{
+    for (int i = 1; i < MOST_NAMES; i++) {
+        bool ours = false;
+        if (i == 1)
+            snprintf(run->id, sizeof run->id, "%s", name);
+        else
+            snprintf(run->id, sizeof run->id, "%s-%d", name, i);
+        dip_status status = set_paths(run, archive_path);
+        if (!status) status = look(run, &ours);
+        if (status || ours) return status;
+    }
+    return dip_fail(DIP_EEXIST, "the archive has %d runs named '%s'; choose another --name",
+                    MOST_NAMES - 1, name);
+}
+
+static dip_status write_config(const dip_run *run, const dip_train_options *options)
+{
+    char *path = dip_run_file(run, "config.ini");
+    char *text = dip_sprintf("%s\n[run]\nmemory = %lld\ncheckpoint-every = %lld\n", run->identity,
+                             (long long)options->memory_mb, (long long)options->checkpoint_every);
+    dip_status status = path && text ? dip_file_write(path, text, strlen(text)) : DIP_ENOMEM;
+    dip_free(path);
+    dip_free(text);
+    return status;
+}
+
+dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_options *options,
+                        const dip_dataset *dataset)
+{
+    *run = (dip_run){.identity = identity_text(options, dataset)};
+    dip_status status = run->identity ? DIP_OK : DIP_ENOMEM;
+    if (!status) status = find_name(run, archive_path, options->name);
+    bool anew = options->force || (!options->resume && run->state == DIP_RUN_UNFINISHED);
+    if (!status && anew && run->state != DIP_RUN_NEW) {
+        status = dip_file_remove(run->folder);
+        run->state = DIP_RUN_NEW;
+    }
+    if (!status && run->state == DIP_RUN_NEW) {
+        status = dip_folder_create(run->folder);
+        if (!status) status = write_config(run, options);
+    }
+    if (status) dip_run_fini(run);
+    return status;
+}
+
+dip_status dip_run_finish(const dip_run *run, const char *text)
+{
+    char *path = dip_run_file(run, "finished.ini");
+    dip_status status = path ? dip_file_write(path, text, strlen(text)) : DIP_ENOMEM;
+    dip_free(path);
+    return status;
+}

@@ -21,13 +21,16 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130, MOST_ROWS = 96 };
 
 /* In the order of work. */
+/* clang-format off */
 static const dip_command *const commands[] = {
     &dip_cmd_init,
     &dip_cmd_index,
+    &dip_cmd_query,
     &dip_cmd_info,
     &dip_cmd_verify,
     NULL,
 };
+/* clang-format on */
 
 typedef struct common_options {
     int64_t threads;

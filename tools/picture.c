@@ -1,0 +1,176 @@
+/* Tiles as pictures; see picture.h. */
+#include "tools/picture.h"
+
+#include "core/mem.h"
+#include "ingest/raster.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double LOW_SHARE = 0.02, HIGH_SHARE = 0.98;
+static const double LEAST_DB = 6;        /* radar: the stretch covers this much at least */
+static const double LEAST_DEVIATION = 1; /* others: this many standard deviations of the band */
+
+typedef struct channel {
+    const dip_plane *plane;
+    const dip_band *band;
+    double factor; /* dB a decade; 0: shown as it is */
+    double low, high;
+} channel;
+
+static double value_at(const dip_plane *plane, size_t i)
+{
+    switch (plane->dtype) {
+    case DIP_DTYPE_U8: return ((const uint8_t *)plane->pixels)[i];
+    case DIP_DTYPE_U16: return ((const uint16_t *)plane->pixels)[i];
+    case DIP_DTYPE_I16: return ((const int16_t *)plane->pixels)[i];
+    case DIP_DTYPE_U32: return ((const uint32_t *)plane->pixels)[i];
+    case DIP_DTYPE_I32: return ((const int32_t *)plane->pixels)[i];
+    case DIP_DTYPE_F32: return (double)((const float *)plane->pixels)[i];
+    case DIP_DTYPE_F64: return ((const double *)plane->pixels)[i];
+    }
+    return NAN;
+}
+
+/* NAN where there is nothing to show: no data, or the logarithm of nothing. */
+static double shown(const channel *c, size_t i)
+{
+    double v = value_at(c->plane, i);
+    if (c->factor <= 0) return v;
+    return v > 0 ? c->factor * log10(v) : NAN;
+}
+
+static int find_band(const dip_modality *modality, const char *name)
+{
+    for (uint32_t b = 0; b < modality->band_count; b++)
+        if (!strcmp(modality->bands[b].name, name)) return (int)b;
+    return -1;
+}
+
+/* Bands to show, 1 or 3; those that the modality names, else its first. */
+static uint32_t choose_bands(const dip_modality *modality, uint32_t *bands)
+{
+    int at[3];
+    for (int i = 0; i < 3; i++) at[i] = find_band(modality, modality->display[i]);
+    if (at[0] >= 0 && at[1] >= 0 && at[2] >= 0) {
+        for (int i = 0; i < 3; i++) bands[i] = (uint32_t)at[i];
+        return 3;
+    }
+    bands[0] = at[0] >= 0 ? (uint32_t)at[0] : 0;
+    return 1;
+}
+
+static double decibels_a_decade(const char *unit)
+{
+    return !strcmp(unit, "amplitude") ? 20 : !strcmp(unit, "power") ? 10 : 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static dip_status stretch(channel *c)
+{
+    size_t n = (size_t)c->plane->width * c->plane->height, kept = 0;
+    double *values = dip_alloc((n + 1) * sizeof *values);
+    if (!values) return DIP_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        double v = shown(c, i);
+        if (isfinite(v)) values[kept++] = v;
+    }
+    c->low = 0;
+    c->high = 1;
+    if (kept) {
+        qsort(values, kept, sizeof *values, by_value);
+        c->low = values[(size_t)(LOW_SHARE * (double)(kept - 1))];
+        c->high = values[(size_t)(HIGH_SHARE * (double)(kept - 1) + 0.5)];
+    }
+    dip_free(values);
+    bool radar = c->factor > 0 || !strcmp(c->band->unit, "dB");
+    double least = radar ? LEAST_DB : LEAST_DEVIATION * c->band->stddev;
+    double middle = (c->low + c->high) / 2;
+    if (!(c->high - c->low > least)) {
+        c->low = middle - least / 2;
+        c->high = middle + least / 2;
+    }
+    if (!(c->high > c->low)) c->high = c->low + 1;
+    return DIP_OK;
+}
+
+static uint8_t grey_of(const channel *c, size_t i)
+{
+    double v = shown(c, i);
+    if (!(v > c->low)) return 0; /* NAN too */
+    double share = (v - c->low) / (c->high - c->low);
+    return share >= 1 ? 255 : (uint8_t)(share * 255 + 0.5);
+}
+
+/* Coarser bands are repeated onto the finest grid. */
+static void paint(const channel *c, uint32_t position, dip_picture *picture)
+{
+    for (uint32_t y = 0; y < picture->height; y++) {
+        size_t row = (size_t)y * c->plane->height / picture->height * c->plane->width;
+        for (uint32_t x = 0; x < picture->width; x++) {
+            size_t from = row + (size_t)x * c->plane->width / picture->width;
+            size_t to = ((size_t)y * picture->width + x) * picture->channels + position;
+            picture->pixels[to] = grey_of(c, from);
+        }
+    }
+}
+
+dip_status dip_picture_render(dip_picture *out, const dip_tile *tile, const dip_modality *modality)
+{
+    uint32_t bands[3];
+    channel channels[3];
+    *out = (dip_picture){.channels = choose_bands(modality, bands)};
+    for (uint32_t i = 0; i < out->channels; i++) {
+        if (bands[i] >= tile->plane_count)
+            return dip_fail(DIP_EMISMATCH, "tile %s has no band %s to show", tile->meta.name,
+                            modality->bands[bands[i]].name);
+        const dip_band *band = &modality->bands[bands[i]];
+        channels[i] = (channel){&tile->planes[bands[i]], band, decibels_a_decade(band->unit), 0, 0};
+        dip_status status = stretch(&channels[i]);
+        if (status) return status;
+        if (channels[i].plane->width > out->width) out->width = channels[i].plane->width;
+        if (channels[i].plane->height > out->height) out->height = channels[i].plane->height;
+    }
+    out->pixels = dip_alloc((size_t)out->width * out->height * out->channels + 1);
+    if (!out->pixels) return DIP_ENOMEM;
+    for (uint32_t i = 0; i < out->channels; i++) paint(&channels[i], i, out);
+    return DIP_OK;
+}
+
+void dip_picture_fini(dip_picture *picture)
+{
+    dip_free(picture->pixels);
+    *picture = (dip_picture){0};
+}
+
+dip_status dip_picture_png(const dip_tile *tile, const dip_modality *modality, uint8_t **bytes,
+                           size_t *length)
+{
+    dip_picture picture;
+    dip_status status = dip_picture_render(&picture, tile, modality);
+    if (!status)
+        status = dip_png_encode(picture.pixels, picture.width, picture.height, picture.channels,
+                                bytes, length);
+    dip_picture_fini(&picture);
+    return status;
+}
+
+void dip_picture_caption(const dip_modality *modality, char *out, size_t capacity)
+{
+    uint32_t bands[3], n = choose_bands(modality, bands);
+    const dip_band *first = &modality->bands[bands[0]];
+    bool radar = decibels_a_decade(first->unit) > 0 || !strcmp(first->unit, "dB");
+    if (n == 3)
+        snprintf(out, capacity, "%s, %s, %s", first->name, modality->bands[bands[1]].name,
+                 modality->bands[bands[2]].name);
+    else
+        snprintf(out, capacity, "%s%s", first->name, radar ? ", dB" : "");
+}

@@ -1,0 +1,313 @@
+/*
+ * Words into probes; see probe.h.
+ *
+ * A stored tile wins over a file of the same name. A file's bands are matched by name with those that the model's
+ * encoders want: the one modality that finds all its bands is the probe's, unless --from says which.
+ */
+#include "tools/probe.h"
+
+#include "core/file.h"
+#include "core/status.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+typedef char band_names[DIP_MAX_BANDS][DIP_WORD_CAPACITY];
+
+bool dip_lonlat_parse(const char *text, double *lon, double *lat)
+{
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || *end != ',') return false;
+    const char *second = end + 1;
+    double y = strtod(second, &end);
+    if (end == second || *end || !isfinite(x) || !isfinite(y)) return false;
+    *lon = x;
+    *lat = y;
+    return true;
+}
+
+/* ---- stored tiles ---- */
+
+static bool parse_id(const char *word, uint64_t *id)
+{
+    char *end;
+    if (word[0] != '#' || word[1] < '0' || word[1] > '9') return false;
+    *id = strtoull(word + 1, &end, 10);
+    return !*end;
+}
+
+/* "s1/NAME" with s1 a modality: its position, and *name behind the slash. */
+static int split_modality(const dip_archive *archive, const char *word, const char **name)
+{
+    char prefix[DIP_WORD_CAPACITY];
+    const char *slash = strchr(word, '/');
+    *name = word;
+    if (!slash || (size_t)(slash - word) >= sizeof prefix) return -1;
+    memcpy(prefix, word, (size_t)(slash - word));
+    prefix[slash - word] = '\0';
+    int position = dip_archive_find_modality(archive, prefix);
+    if (position >= 0) *name = slash + 1;
+    return position;
+}
+
+static dip_status several(const dip_archive *archive, const char *word, int first, int second)
+{
+    const char *a = dip_archive_modality(archive, (size_t)first)->name;
+    const char *b = dip_archive_modality(archive, (size_t)second)->name;
+    return dip_fail(DIP_EINVAL, "tile '%s' is there in %s and in %s; say %s/%s or --from %s", word,
+                    a, b, a, word, a);
+}
+
+/* Looks in one modality, or in all (-1). *found tells whether there is one. */
+static dip_status find_stored(const dip_archive *archive, const char *word, const char *name,
+                              int modality, uint64_t *id, bool *found)
+{
+    int where = -1;
+    for (size_t i = 0; i < dip_archive_modality_count(archive); i++) {
+        uint64_t candidate;
+        if (modality >= 0 && (int)i != modality) continue;
+        dip_status status = dip_archive_find_tile(archive, (uint32_t)i, name, &candidate);
+        if (status == DIP_ENOENT) continue;
+        if (status) return status;
+        if (where >= 0) return several(archive, word, where, (int)i);
+        where = (int)i;
+        *id = candidate;
+    }
+    *found = where >= 0;
+    return DIP_OK;
+}
+
+static dip_status stored_probe(const dip_archive *archive, const char *word, const char *from,
+                               dip_probe *probe, bool *found)
+{
+    const char *name;
+    int modality = split_modality(archive, word, &name);
+    if (modality < 0 && from) modality = dip_archive_find_modality(archive, from);
+    probe->kind = DIP_PROBE_TILE;
+    return find_stored(archive, word, name, modality, &probe->id, found);
+}
+
+/* ---- files ---- */
+
+static size_t list_bands(const dip_modality *modality, char *out, size_t capacity)
+{
+    size_t used = 0;
+    for (uint32_t b = 0; b < modality->band_count; b++) {
+        int n =
+            snprintf(out + used, capacity - used, "%s%s", b ? "," : "", modality->bands[b].name);
+        if (n < 0 || (size_t)n >= capacity - used) break;
+        used += (size_t)n;
+    }
+    return used;
+}
+
+/* The encoders' bands, "VV,VH (s1) or B04,B03,B02 (s2)"; only those of `count` bands if it is not 0. */
+static void list_wanted(const dip_model *model, const char *from, uint32_t count, char *out,
+                        size_t capacity)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < dip_model_modality_count(model); i++) {
+        const dip_modality *m = dip_model_modality(model, i);
+        char bands[400] = "";
+        if ((count && m->band_count != count) || (from && strcmp(from, m->name) != 0)) continue;
+        list_bands(m, bands, sizeof bands);
+        int n =
+            count ? snprintf(out + used, capacity - used, "%s%s", used ? " or --bands " : "", bands)
+                  : snprintf(out + used, capacity - used, "%s%s (%s)", used ? " or " : "", bands,
+                             m->name);
+        if (n < 0 || (size_t)n >= capacity - used) break;
+        used += (size_t)n;
+    }
+}
+
+static dip_status nameless(const dip_model *model, const char *from, uint32_t count)
+{
+    char wanted[600];
+    const char *plural = count == 1 ? "" : "s";
+    list_wanted(model, from, count, wanted, sizeof wanted);
+    if (*wanted)
+        return dip_fail(DIP_EINVAL, "file has %u band%s without names; say --bands %s", count,
+                        plural, wanted);
+    list_wanted(model, from, 0, wanted, sizeof wanted);
+    return dip_fail(DIP_EMISMATCH,
+                    "%u band%s without names; model %s wants %s, so say --bands and name %s", count,
+                    plural, dip_model_id(model), wanted, count == 1 ? "it" : "them all");
+}
+
+static dip_status split_bands(const char *text, band_names names, uint32_t count)
+{
+    uint32_t n = 0;
+    for (const char *p = text; *p;) {
+        size_t length = strcspn(p, ",");
+        if (n < DIP_MAX_BANDS) snprintf(names[n], sizeof names[n], "%.*s", (int)length, p);
+        n++;
+        p += length + (p[length] == ',');
+    }
+    if (n == count) return DIP_OK;
+    return dip_fail(DIP_EINVAL, "--bands names %u band%s, the file has %u", n, n == 1 ? "" : "s",
+                    count);
+}
+
+static dip_status names_of_file(const dip_raster *raster, const dip_model *model,
+                                const dip_probe_options *options, band_names names)
+{
+    if (options->bands) return split_bands(options->bands, names, raster->band_count);
+    int from = options->from ? dip_model_find_modality(model, options->from) : -1;
+    const dip_modality *only = from >= 0 ? dip_model_modality(model, (size_t)from) : NULL;
+    for (uint32_t b = 0; b < raster->band_count; b++) {
+        snprintf(names[b], sizeof names[b], "%s", raster->band_name[b]);
+        if (names[b][0]) continue;
+        /* One band, one wanted: nothing to mistake. */
+        if (raster->band_count != 1 || !only || only->band_count != 1)
+            return nameless(model, options->from, raster->band_count);
+        snprintf(names[b], sizeof names[b], "%s", only->bands[0].name);
+    }
+    return DIP_OK;
+}
+
+/* Where each of the modality's bands stands in the file; false if one is missing. */
+static bool match_bands(const dip_modality *modality, const band_names names, uint32_t count,
+                        uint32_t *where)
+{
+    for (uint32_t b = 0; b < modality->band_count; b++) {
+        where[b] = UINT32_MAX;
+        for (uint32_t i = 0; i < count; i++)
+            if (!strcasecmp(names[i], modality->bands[b].name)) where[b] = i;
+        if (where[b] == UINT32_MAX) return false;
+    }
+    return true;
+}
+
+static dip_status no_match(const dip_model *model, const char *from, const band_names names,
+                           uint32_t count)
+{
+    char has[400] = "", wanted[500];
+    size_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int n = snprintf(has + used, sizeof has - used, "%s%s", i ? "," : "", names[i]);
+        if (n < 0 || (size_t)n >= sizeof has - used) break;
+        used += (size_t)n;
+    }
+    list_wanted(model, from, 0, wanted, sizeof wanted);
+    return dip_fail(DIP_EMISMATCH, "it has bands %s; model %s wants %s", has, dip_model_id(model),
+                    *wanted ? wanted : "another modality");
+}
+
+static dip_status choose_encoder(const dip_model *model, const char *from, const band_names names,
+                                 uint32_t count, size_t *chosen, uint32_t *where)
+{
+    bool found = false;
+    uint32_t at[DIP_MAX_BANDS];
+    for (size_t i = 0; i < dip_model_modality_count(model); i++) {
+        const dip_modality *m = dip_model_modality(model, i);
+        if (from && strcmp(from, m->name) != 0) continue;
+        if (!match_bands(m, names, count, at)) continue;
+        if (found)
+            return dip_fail(DIP_EINVAL, "its bands fit %s and %s; say --from",
+                            dip_model_modality(model, *chosen)->name, m->name);
+        found = true;
+        *chosen = i;
+        memcpy(where, at, sizeof at);
+    }
+    return found ? DIP_OK : no_match(model, from, names, count);
+}
+
+/* How the archive shows the modality, if the model does not say. */
+static void borrow_display(const dip_archive *archive, dip_modality *modality)
+{
+    int position = dip_archive_find_modality(archive, modality->name);
+    if (position < 0 || modality->display[0][0]) return;
+    const dip_modality *own = dip_archive_modality(archive, (size_t)position);
+    memcpy(modality->display, own->display, sizeof modality->display);
+}
+
+static void fill_tile(dip_typed_probe *p, const uint32_t *where)
+{
+    const dip_raster *r = &p->raster;
+    p->tile.meta = (dip_meta){.id = DIP_NO_ID,
+                              .place = DIP_NO_ID,
+                              .name = dip_path_base(p->word),
+                              .place_name = "",
+                              .time = r->time,
+                              .west = r->west,
+                              .south = r->south,
+                              .east = r->east,
+                              .north = r->north,
+                              .epsg = r->epsg,
+                              .labels = "",
+                              .primary_label = "",
+                              .label_source = "",
+                              .split = "",
+                              .scene = "",
+                              .source = "",
+                              .extra = ""};
+    memcpy(p->tile.meta.transform, r->transform, sizeof r->transform);
+    p->tile.plane_count = p->modality.band_count;
+    for (uint32_t b = 0; b < p->modality.band_count; b++) p->tile.planes[b] = r->planes[where[b]];
+}
+
+static dip_status file_probe(dip_typed_probe *p, const dip_archive *archive, dip_search *search,
+                             const dip_probe_options *options)
+{
+    band_names names;
+    uint32_t where[DIP_MAX_BANDS];
+    size_t chosen = 0;
+    const dip_model *model = dip_search_model(search);
+    if (!model) return DIP_ENOENT;
+    dip_status status = names_of_file(&p->raster, model, options, names);
+    if (!status)
+        status = choose_encoder(model, options->from, (const char(*)[DIP_WORD_CAPACITY])names,
+                                p->raster.band_count, &chosen, where);
+    if (status) return status;
+    p->modality = *dip_model_modality(model, chosen);
+    borrow_display(archive, &p->modality);
+    fill_tile(p, where);
+    p->probe.kind = DIP_PROBE_PIXELS;
+    p->probe.tile = &p->tile;
+    p->probe.modality = p->modality.name;
+    return DIP_OK;
+}
+
+/* ---- the word ---- */
+
+static dip_status init(dip_typed_probe *p, const dip_archive *archive, dip_search *search,
+                       const dip_probe_options *options)
+{
+    bool found = false;
+    if (parse_id(p->word, &p->probe.id)) {
+        p->probe.kind = DIP_PROBE_TILE;
+        return DIP_OK;
+    }
+    if (dip_lonlat_parse(p->word, &p->probe.lon, &p->probe.lat)) {
+        p->probe.kind = DIP_PROBE_LONLAT;
+        p->probe.modality = options->from;
+        return DIP_OK;
+    }
+    dip_status status = stored_probe(archive, p->word, options->from, &p->probe, &found);
+    if (status || found) return status;
+    if (dip_file_exists(p->word) || !strncmp(p->word, "/vsi", 4)) {
+        dip_raster_init();
+        status = dip_raster_read(&p->raster, p->word); /* names the file itself */
+        if (status) return status;
+        status = file_probe(p, archive, search, options);
+        return status ? dip_fail_prefix(status, "file '%s'", p->word) : DIP_OK;
+    }
+    return dip_fail(DIP_ENOENT, "'%s' is neither a tile of the archive nor a file", p->word);
+}
+
+dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive,
+                                dip_search *search, const char *word,
+                                const dip_probe_options *options)
+{
+    *out = (dip_typed_probe){.word = word};
+    dip_status status = init(out, archive, search, options);
+    if (status) dip_typed_probe_fini(out);
+    return status;
+}
+
+void dip_typed_probe_fini(dip_typed_probe *probe) { dip_raster_fini(&probe->raster); }

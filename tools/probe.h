@@ -1,0 +1,36 @@
+/** What a user types as a probe: a stored tile, a raster file, a location. */
+#ifndef TOOLS_PROBE_H
+#define TOOLS_PROBE_H
+
+#include <diptych/search.h>
+
+#include "ingest/raster.h"
+
+typedef struct dip_probe_options {
+    const char *from;  /* modality, or NULL */
+    const char *bands; /* "B04,B03,B02": names of a file's bands, or NULL */
+} dip_probe_options;
+
+/** A word made into a probe. `tile` and `modality` are set for files: what the picture is made from. */
+typedef struct dip_typed_probe {
+    const char *word; /* borrowed */
+    dip_probe probe;
+    dip_raster raster;
+    dip_tile tile;
+    dip_modality modality;
+} dip_typed_probe;
+
+/**
+ * "#123" is a tile id; "s1/NAME" or "NAME" a stored tile; "lon,lat" the nearest one; else a raster file.
+ * Expected failures: DIP_ENOENT (neither tile nor file), DIP_EINVAL (a name that several modalities have; a file
+ * whose bands have no names), DIP_EMISMATCH (bands that no encoder wants). Free with dip_typed_probe_fini().
+ */
+dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive,
+                                dip_search *search, const char *word,
+                                const dip_probe_options *options);
+void dip_typed_probe_fini(dip_typed_probe *probe);
+
+/** "13.5,48.2" as two numbers; false for anything else. */
+bool dip_lonlat_parse(const char *text, double *lon, double *lat);
+
+#endif

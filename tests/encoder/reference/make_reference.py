@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""Writes net.txt: what PyTorch makes of two small networks, forward and backward.
+
+Needs Debian's python3-torch and python3-numpy:  /usr/bin/python3 make_reference.py > net.txt
+
+Weights, inputs and upstream gradients come from noise(), which tests/train/test_backward.c repeats, so only
+results are stored, and of each result only its norm and its dot products with PROJECTIONS noise vectors of unit
+variance: the root mean square of a difference of projections estimates the norm of the difference.
+
+Results are those of float32. Beside each stands how far it moves, relative to its norm, when PyTorch itself
+rounds to bfloat16 what Diptych stores as bfloat16 (input, convolution weights, every activation, every activation's
+gradient): values that rounding carries across a ReLU's zero make that ten per cent and more in the gradients.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+PROJECTIONS = 32
+
+
+def noise(seed, count):
+    """Uniform in [-1, 1), from a 32-bit mix of seed and position."""
+    x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+    x ^= x >> np.uint32(16)
+    return torch.from_numpy((x >> np.uint32(8)).astype(np.float32) / np.float32(8388608) - 1)
+
+
+def seed_of(name):
+    """FNV-1a."""
+    h = 2166136261
+    for byte in name.encode():
+        h = (h ^ byte) * 16777619 % 2**32
+    return h
+
+
+class Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.bfloat16().float()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.bfloat16().float()
+
+
+class Weights(torch.autograd.Function):
+    """Rounds on the way up only: the gradient of a weight stays float32."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.bfloat16().float()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+class Net:
+    def __init__(self, config, rounded):
+        self.c, self.rounded = config, rounded
+        self.tensors, self.running = {}, {}
+
+    def round(self, x):
+        return Round.apply(x) if self.rounded else x
+
+    def tensor(self, name, shape, amplitude, offset=0.0):
+        if name not in self.tensors:
+            value = offset + amplitude * noise(seed_of(name), int(np.prod(shape))).reshape(shape)
+            self.tensors[name] = value.clone().requires_grad_()
+        return self.tensors[name]
+
+    def conv(self, name, x, out, kernel, stride):
+        shape = (out, x.shape[1], kernel, kernel)
+        w = self.tensor(name + ".weight", shape, (6 / (out * kernel * kernel)) ** 0.5)
+        w = Weights.apply(w) if self.rounded else w
+        return self.round(F.conv2d(x, w, stride=stride, padding=kernel // 2))
+
+    def norm(self, name, x):
+        n = x.shape[1]
+        if name not in self.running:
+            self.running[name] = (torch.zeros(n), torch.ones(n))
+        mean, var = self.running[name]
+        return F.batch_norm(x, mean, var, self.tensor(name + ".weight", (n,), 0.25, 1.0),
+                            self.tensor(name + ".bias", (n,), 0.25), self.training, 0.1, 1e-5)
+
+    def block(self, owner, weights, path, x, out, stride):
+        y = self.conv(f"{weights}.{path}.conv1", x, out, 3, stride)
+        y = self.round(F.relu(self.norm(f"{owner}.{path}.bn1", y)))
+        y = self.norm(f"{owner}.{path}.bn2", self.conv(f"{weights}.{path}.conv2", y, out, 3, 1))
+        if stride != 1 or x.shape[1] != out:
+            x = self.conv(f"{weights}.{path}.downsample.0", x, out, 1, stride)
+            x = self.norm(f"{owner}.{path}.downsample.1", x)
+        return self.round(F.relu(y + x))
+
+    def linear(self, name, x, out):
+        w = self.tensor(name + ".weight", (out, x.shape[1]), x.shape[1] ** -0.5)
+        return F.linear(x, w, self.tensor(name + ".bias", (out,), 0.25))
+
+    def forward(self, owner, x, training):
+        c, self.training = self.c, training
+        x = self.conv(f"{owner}.conv1", self.round(x), c["width"][0], c["stem"], c["stride"])
+        x = self.round(F.relu(self.norm(f"{owner}.bn1", x)))
+        if c["pool"]:
+            x = F.max_pool2d(x, 3, 2, 1)
+        for stage, (width, blocks) in enumerate(zip(c["width"], c["blocks"])):
+            for b in range(blocks):
+                weights = owner if stage < c["shared_from"] else "shared"
+                stride = 2 if stage and not b else 1
+                x = self.block(owner, weights, f"layer{stage + 1}.{b}", x, width, stride)
+        h = x.mean((2, 3))
+        head = "shared" if c["head_shared"] else owner
+        z = h
+        if c["hidden"]:
+            z = F.relu(self.linear(f"{head}.head.0", z, c["hidden"]))
+        z = self.linear(f"{head}.head.{2 if c['hidden'] else 0}", z, c["embed"])
+        return h, z
+
+
+def write(label, value, rounded):
+    flat = value.detach().reshape(-1).double()
+    moved = float((rounded.detach().reshape(-1).double() - flat).norm() / flat.norm())
+    dots = [float((noise(1000 + p, flat.numel()).double() * 3**0.5 * flat).sum())
+            for p in range(PROJECTIONS)]
+    print(label, "%.4f" % moved, " ".join("%.7g" % v for v in [float(flat.norm())] + dots))
+
+
+CONFIGS = {
+    # first: identity shortcut, shared late stage, shared linear head, few images
+    "a": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
+              head_shared=True, hidden=0, embed=32, batch=5, bands={"s1": 2, "s2": 3}),
+    # second: pooled stem, nothing shared, two-layer heads, images in sixteens and a rest
+    "b": dict(px=33, stem=7, stride=2, pool=True, width=[32, 64], blocks=[1, 2], shared_from=2,
+              head_shared=False, hidden=64, embed=32, batch=34, bands={"one": 1, "ten": 10}),
+}
+
+
+def results(config, rounded):
+    """Everything that is compared, by label: both modalities forward, then backward, then evaluated."""
+    net, out, inputs = Net(config, rounded), {}, {}
+    for owner, bands in config["bands"].items():
+        n, px = config["batch"], config["px"]
+        x = 1.7 * noise(seed_of(owner), n * px * px * bands).reshape(n, px, px, bands)
+        inputs[owner] = x.permute(0, 3, 1, 2)
+        h, z = net.forward(owner, inputs[owner], True)
+        out[f"{owner} h"], out[f"{owner} z"] = h, z
+        dh = 0.1 * noise(seed_of(owner) ^ 1, h.numel()).reshape(h.shape)
+        dz = noise(seed_of(owner) ^ 2, z.numel()).reshape(z.shape)
+        ((h * dh).sum() + (z * dz).sum()).backward()
+    for owner in config["bands"]:
+        with torch.no_grad():
+            out[f"{owner} eval"] = net.forward(owner, inputs[owner], False)[1]
+    for tensor, value in net.tensors.items():
+        out[f"grad {tensor}"] = value.grad
+    for tensor, (mean, var) in net.running.items():
+        out[f"running {tensor}.running_mean"] = mean
+        out[f"running {tensor}.running_var"] = var
+    return out
+
+
+def main():
+    torch.set_num_threads(1)
+    for name, config in CONFIGS.items():
+        rounded = results(config, True)
+        for label, value in results(config, False).items():
+            write(f"{name} {label}", value, rounded[label])
+
+
+main()

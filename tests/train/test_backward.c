@@ -1,0 +1,405 @@
+/*
+ * Whole nets, forward and backward: against PyTorch (tests/encoder/reference/net.txt, made by make_reference.py), against
+ * finite differences, and against themselves with other numbers of threads.
+ */
+#include "train/backward.h"
+
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "core/status.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { PROJECTIONS = 32, MAX_LINE = 2048 };
+
+/* ---- what make_reference.py does, once more ---- */
+
+static float noise(uint32_t seed, uint32_t at)
+{
+    static const uint32_t shifts[] = {16, 13}, factors[] = {0x85ebca6b, 0xc2b2ae35};
+    uint32_t x = at * 0x9e3779b1u + seed;
+    for (int i = 0; i < 2; i++) x = (x ^ x >> shifts[i]) * factors[i];
+    x ^= x >> 16;
+    return (float)(x >> 8) / 8388608.0f - 1;
+}
+
+static uint32_t seed_of(const char *name)
+{
+    uint32_t h = 2166136261u;
+    for (; *name; name++) h = (h ^ (uint8_t)*name) * 16777619u;
+    return h;
+}
+
+static float *noise_values(uint32_t seed, size_t count, float amplitude)
+{
+    float *values = malloc(count * sizeof *values);
+    for (size_t i = 0; i < count; i++) values[i] = amplitude * noise(seed, (uint32_t)i);
+    return values;
+}
+
+/* a: first of the script's nets, b: the second; batch as there. */
+static dip_net_spec spec_of(char name, size_t *batch)
+{
+    const bool a = name == 'a';
+    dip_net_spec spec = {.input_px = a ? 16 : 33,
+                         .stem_kernel = a ? 3 : 7,
+                         .stem_stride = a ? 1 : 2,
+                         .stem_pool = !a,
+                         .stage_count = 2,
+                         .width = {32, 64},
+                         .blocks = {a ? 2 : 1, a ? 1 : 2},
+                         .shared_from = a ? 1 : 2,
+                         .head = a ? DIP_HEAD_LINEAR : DIP_HEAD_MLP,
+                         .head_shared = a,
+                         .head_hidden = a ? 0 : 64,
+                         .embed_dim = 32,
+                         .modality_count = 2};
+    snprintf(spec.modality[0].name, sizeof spec.modality[0].name, "%s", a ? "s1" : "one");
+    snprintf(spec.modality[1].name, sizeof spec.modality[1].name, "%s", a ? "s2" : "ten");
+    spec.modality[0].band_count = a ? 2 : 1;
+    spec.modality[1].band_count = a ? 3 : 10;
+    *batch = a ? 5 : 34;
+    return spec;
+}
+
+static void fill_tensor(dip_net *net, size_t position)
+{
+    const dip_tensor *t = dip_net_tensor(net, position);
+    float amplitude = 0.25f, offset = t->kind == DIP_TENSOR_NORM_WEIGHT ? 1 : 0;
+    if (t->kind == DIP_TENSOR_CONV)
+        amplitude = (float)sqrt(6.0 / ((double)t->shape[0] * t->shape[2] * t->shape[3]));
+    if (t->kind == DIP_TENSOR_LINEAR) amplitude = (float)(1 / sqrt(t->shape[1]));
+    if (t->kind == DIP_TENSOR_RUNNING_MEAN) amplitude = 0;
+    if (t->kind == DIP_TENSOR_RUNNING_VAR) amplitude = 0, offset = 1;
+    float *values = noise_values(seed_of(t->name), t->count, amplitude);
+    for (size_t i = 0; i < t->count; i++) values[i] += offset;
+    dip_net_tensor_set(net, position, values);
+    free(values);
+}
+
+typedef struct run {
+    dip_net *net;
+    dip_net_spec spec;
+    size_t batch;
+    float *input[2], *h[2], *z[2], *eval[2]; /* a modality each */
+    float *dh[2], *dz[2];
+} run;
+
+static void open_run(run *r, char name)
+{
+    *r = (run){.net = NULL};
+    r->spec = spec_of(name, &r->batch);
+    assert_int_equal(dip_net_create(&r->net, &r->spec, r->batch, DIP_NET_TRAIN), DIP_OK);
+    for (size_t i = 0; i < dip_net_tensor_count(r->net); i++) fill_tensor(r->net, i);
+    dip_net_refresh(r->net);
+    const size_t px = r->spec.input_px, embed = r->spec.embed_dim;
+    const size_t width = dip_net_spec_feature_dim(&r->spec);
+    for (size_t m = 0; m < 2; m++) {
+        const dip_modality *modality = &r->spec.modality[m];
+        const uint32_t seed = seed_of(modality->name);
+        r->input[m] = noise_values(seed, r->batch * px * px * modality->band_count, 1.7f);
+        r->dh[m] = noise_values(seed ^ 1, r->batch * width, 0.1f);
+        r->dz[m] = noise_values(seed ^ 2, r->batch * embed, 1);
+        r->h[m] = calloc(r->batch * width, sizeof(float));
+        r->z[m] = calloc(r->batch * embed, sizeof(float));
+        r->eval[m] = calloc(r->batch * embed, sizeof(float));
+    }
+}
+
+static void close_run(run *r)
+{
+    for (size_t m = 0; m < 2; m++) {
+        float *all[] = {r->input[m], r->dh[m], r->dz[m], r->h[m], r->z[m], r->eval[m]};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    }
+    dip_net_destroy(r->net);
+}
+
+/* Both modalities up, then down, as a trainer does; gradients add up. */
+static void step(run *r)
+{
+    for (size_t m = 0; m < 2; m++)
+        assert_int_equal(
+            dip_net_forward_train(r->net, m, r->input[m], r->batch, 0.1f, r->h[m], r->z[m]),
+            DIP_OK);
+    for (size_t m = 0; m < 2; m++)
+        assert_int_equal(dip_net_backward(r->net, m, r->dh[m], r->dz[m]), DIP_OK);
+}
+
+/* ---- PyTorch ---- */
+
+/* Norm of the difference, relative: from the norm and the projections of what is expected. */
+static double difference(const float *values, size_t count, const double *expected)
+{
+    double squares = 0;
+    for (uint32_t p = 0; p < PROJECTIONS; p++) {
+        double dot = 0;
+        for (size_t i = 0; i < count; i++)
+            dot += sqrt(3.0) * noise(1000 + p, (uint32_t)i) * values[i];
+        squares += (dot - expected[1 + p]) * (dot - expected[1 + p]);
+    }
+    return sqrt(squares / PROJECTIONS) / (expected[0] + 1e-12);
+}
+
+static size_t tensor_position(const dip_net *net, const char *name)
+{
+    for (size_t i = 0; i < dip_net_tensor_count(net); i++)
+        if (strcmp(dip_net_tensor(net, i)->name, name) == 0) return i;
+    fail_msg("the net has no tensor '%s'", name);
+    return 0;
+}
+
+/* Values that a line of the file speaks of: "<kind> <tensor>" or "<modality> <output>". */
+static float *values_of(const run *r, const char *first, const char *second, size_t *count)
+{
+    const bool grad = strcmp(first, "grad") == 0;
+    if (grad || strcmp(first, "running") == 0) {
+        const size_t position = tensor_position(r->net, second);
+        *count = dip_net_tensor(r->net, position)->count;
+        float *values = malloc(*count * sizeof *values);
+        if (grad)
+            dip_net_tensor_grad(r->net, position, values);
+        else
+            dip_net_tensor_get(r->net, position, values);
+        return values;
+    }
+    const size_t m = strcmp(first, r->spec.modality[0].name) ? 1 : 0;
+    assert_string_equal(first, r->spec.modality[m].name);
+    const bool h = strcmp(second, "h") == 0;
+    const float *from = h ? r->h[m] : strcmp(second, "z") ? r->eval[m] : r->z[m];
+    *count = r->batch * (h ? dip_net_spec_feature_dim(&r->spec) : r->spec.embed_dim);
+    float *values = malloc(*count * sizeof *values);
+    memcpy(values, from, *count * sizeof *values);
+    return values;
+}
+
+/*
+ * A line is "<net> <first> <second> <moved> <norm> <projections>"; `moved` tells how far rounding to bfloat16 moves the
+ * value in PyTorch itself. Little more than that is allowed. Returns whether the line is of this net.
+ */
+static bool check_line(const run *r, char name, const char *line)
+{
+    char net[8], first[48], second[96];
+    double moved, expected[1 + PROJECTIONS];
+    int at = 0, length;
+    if (sscanf(line, "%7s %47s %95s %lf%n", net, first, second, &moved, &at) != 4)
+        fail_msg("%s", line);
+    if (net[0] != name) return false;
+    for (int i = 0; i <= PROJECTIONS; i++, at += length)
+        if (sscanf(line + at, "%lf%n", &expected[i], &length) != 1) fail_msg("%s", line);
+    size_t count;
+    float *values = values_of(r, first, second, &count);
+    const double off = difference(values, count, expected);
+    if (!(off <= 1.7 * moved + 0.002))
+        fail_msg("net %c, %s %s: off by %.4f; rounding makes %.4f", name, first, second, off,
+                 moved);
+    free(values);
+    return true;
+}
+
+static void check_against_pytorch(char name)
+{
+    run r;
+    open_run(&r, name);
+    step(&r);
+    for (size_t m = 0; m < 2; m++)
+        assert_int_equal(dip_net_forward(r.net, m, r.input[m], r.batch, NULL, r.eval[m]), DIP_OK);
+    FILE *file = fopen(DIP_SOURCE_DIR "/tests/encoder/reference/net.txt", "r");
+    assert_non_null(file);
+    char line[MAX_LINE];
+    size_t lines = 0;
+    while (fgets(line, sizeof line, file)) lines += check_line(&r, name, line);
+    fclose(file);
+    /* every tensor's gradient or running statistic, and three outputs of each modality */
+    assert_int_equal(lines, dip_net_tensor_count(r.net) + 3 * 2);
+    close_run(&r);
+}
+
+static void test_pytorch(void **state)
+{
+    (void)state;
+    check_against_pytorch('a');
+    check_against_pytorch('b');
+}
+
+/* ---- finite differences ---- */
+
+static double loss_of(run *r)
+{
+    double loss = 0;
+    for (size_t m = 0; m < 2; m++) {
+        dip_net_forward_train(r->net, m, r->input[m], r->batch, 0, r->h[m], r->z[m]);
+        for (size_t i = 0; i < r->batch * r->spec.embed_dim; i++)
+            loss += (double)r->z[m][i] * r->dz[m][i];
+        for (size_t i = 0; i < r->batch * dip_net_spec_feature_dim(&r->spec); i++)
+            loss += (double)r->h[m][i] * r->dh[m][i];
+    }
+    return loss;
+}
+
+/*
+ * How far to go along a gradient, relative to the tensor's norm: biases need the most to stand out of the rounding of
+ * activations, matrices bend the loss soonest.
+ */
+static double slope_distance(const dip_tensor *t)
+{
+    switch (t->kind) {
+    case DIP_TENSOR_CONV:
+    case DIP_TENSOR_LINEAR: return 0.01;
+    case DIP_TENSOR_NORM_WEIGHT: return 0.04;
+    default: return 0.16;
+    }
+}
+
+static double norm_of(const float *values, size_t count)
+{
+    double squares = 0;
+    for (size_t i = 0; i < count; i++) squares += (double)values[i] * values[i];
+    return sqrt(squares);
+}
+
+/* Slope of the loss along a tensor's own gradient, over the gradient's norm. */
+static double slope_ratio(run *r, const dip_tensor *t)
+{
+    float *params = dip_net_params(r->net) + t->param_offset;
+    const float *g = dip_net_grads(r->net) + t->param_offset;
+    const double distance = slope_distance(t) * norm_of(params, t->param_count);
+    const double norm = norm_of(g, t->param_count);
+    float *save = malloc(t->param_count * sizeof *save);
+    double loss[2];
+    memcpy(save, params, t->param_count * sizeof *save);
+    for (int side = 0; side < 2; side++) {
+        const double factor = (side ? -distance : distance) / norm;
+        for (size_t i = 0; i < t->param_count; i++) params[i] = save[i] + (float)(factor * g[i]);
+        dip_net_refresh(r->net);
+        loss[side] = loss_of(r);
+    }
+    memcpy(params, save, t->param_count * sizeof *save);
+    free(save);
+    return (loss[0] - loss[1]) / (2 * distance * norm);
+}
+
+static void check_slopes(char name)
+{
+    run r;
+    open_run(&r, name);
+    step(&r);
+    for (size_t i = 0; i < dip_net_tensor_count(r.net); i++) {
+        const dip_tensor *t = dip_net_tensor(r.net, i);
+        if (t->param_offset == SIZE_MAX) continue;
+        const double ratio = slope_ratio(&r, t);
+        if (!(fabs(ratio - 1) < 0.15)) fail_msg("%c %s: slope ratio %.3f", name, t->name, ratio);
+    }
+    close_run(&r);
+}
+
+static void test_finite_differences(void **state)
+{
+    (void)state;
+    check_slopes('a');
+    check_slopes('b');
+}
+
+/* ---- properties ---- */
+
+static void test_threads_do_not_matter(void **state)
+{
+    (void)state;
+    for (const char *name = "ab"; *name; name++) {
+        run r[3];
+        for (unsigned t = 0; t < 3; t++) {
+            dip_threads_set(t + 1);
+            open_run(&r[t], *name);
+            step(&r[t]);
+        }
+        const size_t params = dip_net_param_count(r[0].net), z = r[0].batch * r[0].spec.embed_dim;
+        for (unsigned t = 1; t < 3; t++) {
+            assert_memory_equal(dip_net_grads(r[t].net), dip_net_grads(r[0].net),
+                                params * sizeof(float));
+            for (size_t m = 0; m < 2; m++)
+                assert_memory_equal(r[t].z[m], r[0].z[m], z * sizeof(float));
+        }
+        for (unsigned t = 0; t < 3; t++) close_run(&r[t]);
+    }
+    dip_threads_set(0);
+}
+
+static void test_step_allocates_nothing(void **state)
+{
+    (void)state;
+    run r;
+    open_run(&r, 'a');
+    step(&r); /* starts the pool */
+    dip_mem_fail_after(1);
+    step(&r);
+    dip_net_refresh(r.net);
+    assert_null(dip_alloc(1)); /* the first allocation since */
+    close_run(&r);
+}
+
+static void test_gradients_add_up(void **state)
+{
+    (void)state;
+    run r;
+    open_run(&r, 'a');
+    step(&r);
+    const size_t n = dip_net_param_count(r.net);
+    float *once = malloc(n * sizeof *once);
+    memcpy(once, dip_net_grads(r.net), n * sizeof *once);
+    step(&r);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabsf(dip_net_grads(r.net)[i] - 2 * once[i]) <= 1e-5f * fabsf(once[i]) + 1e-6f);
+    free(once);
+    close_run(&r);
+}
+
+/* Padding of a row of weights has no gradient, so an optimiser leaves it zero. */
+static void test_padding_has_no_gradient(void **state)
+{
+    (void)state;
+    run r;
+    open_run(&r, 'b');
+    step(&r);
+    const dip_tensor *stem = dip_net_tensor(r.net, 0);
+    const size_t row = stem->param_count / stem->shape[0], used = stem->count / stem->shape[0];
+    assert_true(row > used);
+    for (size_t i = 0; i < stem->param_count; i++)
+        if (i % row >= used) assert_float_equal(dip_net_grads(r.net)[stem->param_offset + i], 0, 0);
+    close_run(&r);
+}
+
+static void test_order_is_checked(void **state)
+{
+    (void)state;
+    run r;
+    open_run(&r, 'a');
+    assert_int_equal(dip_net_backward(r.net, 0, NULL, r.dz[0]), DIP_EINVAL);
+    step(&r);
+    assert_int_equal(dip_net_forward(r.net, 0, r.input[0], r.batch, NULL, r.z[0]), DIP_OK);
+    assert_int_equal(dip_net_backward(r.net, 0, NULL, r.dz[0]), DIP_EINVAL);
+    assert_int_equal(dip_net_backward(r.net, 1, NULL, r.dz[1]), DIP_OK);
+    assert_int_equal(dip_net_backward(r.net, 2, NULL, r.dz[1]), DIP_EINVAL);
+    close_run(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pytorch),
+        cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_step_allocates_nothing),
+        cmocka_unit_test(test_gradients_add_up),
+        cmocka_unit_test(test_padding_has_no_gradient),
+        cmocka_unit_test(test_order_is_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

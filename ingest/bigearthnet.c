@@ -261,7 +261,7 @@ static dip_status fill_labels(dip_draft *draft, const dip_patch_labels *labels, 
         status = keep(draft, &meta->labels, labels->labels);
     } else {
         meta->labels = dip_draft_keep(draft, text);
-        status = dip_json_list(&text, "labels43", labels->labels);
+        status = dip_extra_list(&text, "labels43", labels->labels);
         if (!status) meta->extra = dip_draft_keep(draft, text);
     }
     if (!strchr(meta->labels, '|')) meta->primary_label = meta->labels;

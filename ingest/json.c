@@ -282,7 +282,8 @@ static json_t *value_of(const char *text)
     return json_string(text);
 }
 
-dip_status dip_json_object(char **out, const char *const *keys, const char *const *values, size_t n)
+dip_status dip_extra_object(char **out, const char *const *keys, const char *const *values,
+                            size_t n)
 {
     json_t *object = json_object();
     bool failed = !object;
@@ -299,7 +300,7 @@ dip_status dip_json_object(char **out, const char *const *keys, const char *cons
     return status;
 }
 
-dip_status dip_json_list(char **out, const char *key, const char *list)
+dip_status dip_extra_list(char **out, const char *key, const char *list)
 {
     json_t *object = json_object(), *array = json_array();
     bool failed = !object || !array;

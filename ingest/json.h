@@ -36,9 +36,9 @@ dip_status dip_table_parse_geojson(dip_table *out, const char *bytes, size_t len
  * A JSON object of n texts; one that is a JSON number becomes a number, an empty one is left out. "" if nothing is
  * left. *out is the caller's (dip_free).
  */
-dip_status dip_json_object(char **out, const char *const *keys, const char *const *values,
-                           size_t n);
+dip_status dip_extra_object(char **out, const char *const *keys, const char *const *values,
+                            size_t n);
 /** {"key":["a","b"]} from "a|b". */
-dip_status dip_json_list(char **out, const char *key, const char *list);
+dip_status dip_extra_list(char **out, const char *key, const char *list);
 
 #endif

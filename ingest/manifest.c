@@ -253,7 +253,7 @@ static dip_status fill_extra(const manifest *m, size_t row, dip_draft *draft)
         keys[i] = dip_table_column(&m->table, m->further[i]);
         values[i] = dip_table_cell(&m->table, row, m->further[i]);
     }
-    dip_status status = dip_json_object(&text, keys, values, m->further_count);
+    dip_status status = dip_extra_object(&text, keys, values, m->further_count);
     if (!status) draft->meta.extra = dip_draft_keep(draft, text);
     return status;
 }

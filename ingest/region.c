@@ -48,7 +48,7 @@ static void draw_shape(dip_region *r, dip_rng *rng)
                   : chance(rng, 0.6) ? draw(rng, 0.08, 0.30)
                                      : draw(rng, 0.40, 0.85);
     r->town_level = level_of(town);
-    r->industry_level = level_of(draw(rng, 0.04, 0.4));
+    r->industry_level = level_of(draw(rng, 0.08, 0.55));
 }
 
 static void draw_fields(dip_region *r, dip_rng *rng)
@@ -77,7 +77,7 @@ static void draw_fields(dip_region *r, dip_rng *rng)
 /* The sun at 48 degrees north, an hour and a half before noon. */
 static void draw_season(dip_region *r, dip_rng *rng)
 {
-    r->day = floorf(draw(rng, 75, 300));
+    r->day = floorf(draw(rng, 62, 318));
     double latitude = 48 * pi / 180, hour = -22 * pi / 180;
     double declination = 23.45 * pi / 180 * sin(2 * pi * (284 + r->day) / 365);
     double height = sin(latitude) * sin(declination) + cos(latitude) * cos(declination) * cos(hour);

@@ -22,16 +22,21 @@ install_packages() {
         if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
             local become="sudo sh -c"
             command -v sudo >/dev/null || become="su -c"
-            say "$# packages are missing, and installing them needs root. Run this, then 'make' again:"
+            say "packages are missing ($#), and installing them needs root; run this, then 'make' again:"
             printf "\n%s 'apt-get update && %s'\n\n" "$become" "${install[*]}" >&2
             exit 1
         fi
         as_root=(sudo -n)
     fi
-    say "installing $# packages: $*"
-    "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 || say "the package lists could not be renewed; trying with those at hand"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq -o Dpkg::Use-Pty=0 >&2 ||
+    say "installing what is missing ($#), which may take some minutes: $*"
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update >"$log" 2>&1 ||
+        say "the package lists could not be renewed; trying with those at hand"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq -o Dpkg::Use-Pty=0 >>"$log" 2>&1 || {
+        grep -vE '^(Selecting|Preparing|Unpacking|Setting up|Processing|\(Reading)' "$log" | tail -n 30 >&2
         die "apt-get could not install the packages (its words are above)"
+    }
 }
 
 # Another system: its own package names, so only the libraries themselves can be asked for.

@@ -21,19 +21,19 @@
 enum { RERANK_MORE = 16 }; /* candidates beyond k, besides half of k */
 
 typedef struct allowed {
-    uint64_t *ids; /* NULL: all */
+    const uint64_t *ids; /* ascending; NULL: all */
     size_t count;
 } allowed;
 
 static dip_status find_allowed(dip_search *search, int target, const dip_query *query,
-                               allowed *allow, uint64_t *matching)
+                               uint64_t **ids, size_t *count, uint64_t *matching)
 {
     dip_filter *filter;
     dip_status status = dip_filter_create(&filter, &search->columns, query);
     if (status) return status;
     if (filter || search->sides[target].has_stale) {
-        status = dip_filter_ids(filter, &search->columns, target, &allow->ids, &allow->count);
-        *matching = allow->count;
+        status = dip_filter_ids(filter, &search->columns, target, ids, count);
+        *matching = *count;
     } else {
         *matching = 0;
         for (size_t row = 0; row < search->columns.count; row++)
@@ -177,30 +177,45 @@ static dip_status collect(dip_search *search, const dip_probed *probe, int targe
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
-                               const dip_query *query, dip_candidates *out)
+dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int target,
+                               const uint64_t *allow, size_t allow_count, size_t k, bool exact,
+                               dip_candidates *out)
 {
+    allowed ids = {allow, allow_count};
     *out = (dip_candidates){0};
-    allowed allow = {0};
-    bool own = probe->id != DIP_NO_ID && probe->modality == target && !query->include_self;
-    dip_status status = query->exact ? DIP_OK : check_index(search, target);
-    if (!status) status = find_allowed(search, target, query, &allow, &out->matching);
-    if (status) goto out;
-    bool exact_engine =
-        query->exact || dip_index_engine(search->sides[target].index) == DIP_ENGINE_EXACT;
-    size_t wanted = smaller(query->k, out->matching) + own;
-    if (!exact_engine) wanted = smaller(wanted + wanted / 2 + RERANK_MORE, out->matching + own);
-    status = collect(search, probe, target, query->exact, &allow, wanted, out);
+    dip_status status = exact ? DIP_OK : check_index(search, target);
+    if (status) return status;
+    bool exact_engine = exact || dip_index_engine(search->sides[target].index) == DIP_ENGINE_EXACT;
+    size_t wanted = exact_engine ? k : k + k / 2 + RERANK_MORE;
+    if (allow) wanted = smaller(wanted, allow_count);
+    status = collect(search, probe, target, exact, &ids, wanted, out);
     if (!status && !exact_engine) status = rerank(search, target, probe->vector, out);
-    if (status) goto out;
-    if (own) drop_own(out, probe->id);
-    out->count = smaller(out->count, query->k);
-    out->exactly = exact_engine;
-out:
-    dip_free(allow.ids);
     if (status) {
         dip_free(out->list);
         *out = (dip_candidates){0};
+        return status;
     }
-    return status;
+    out->count = smaller(out->count, k);
+    out->exactly = exact_engine;
+    return DIP_OK;
+}
+
+dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
+                               const dip_query *query, dip_candidates *out)
+{
+    uint64_t *allow = NULL, matching = 0;
+    size_t allow_count = 0;
+    bool own = probe->id != DIP_NO_ID && probe->modality == target && !query->include_self;
+    dip_status status = find_allowed(search, target, query, &allow, &allow_count, &matching);
+    if (!status) {
+        size_t wanted = smaller(query->k, matching) + own;
+        status = dip_candidates_rank(search, probe, target, allow, allow_count, wanted,
+                                     query->exact, out);
+    }
+    dip_free(allow);
+    if (status) return status;
+    if (own) drop_own(out, probe->id);
+    out->count = smaller(out->count, query->k);
+    out->matching = matching;
+    return DIP_OK;
 }

@@ -55,6 +55,14 @@ typedef struct dip_candidates {
     bool exactly;
 } dip_candidates;
 
+/**
+ * The k best of the tiles `allow` (ascending ids; NULL: all) of one modality, by the index or by comparing all,
+ * with exact scores. out->list is the caller's (dip_free).
+ */
+dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int target,
+                               const uint64_t *allow, size_t allow_count, size_t k, bool exact,
+                               dip_candidates *out);
+
 /** The k best tiles of one modality for a probe; filters applied, the probe's own tile left out. */
 dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
                                const dip_query *query, dip_candidates *out);

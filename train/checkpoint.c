@@ -45,16 +45,17 @@ dip_status dip_checkpoint_clear(const char *folder) { return prune(folder, 0); }
 
 static void cursor_text(const dip_cursor *c, char *out)
 {
-    snprintf(out, CURSOR_CAPACITY, "%llu %llu %llu %a %a %llu %llu", (unsigned long long)c->epoch,
-             (unsigned long long)c->step, (unsigned long long)c->total, c->loss_sum, c->best,
+    snprintf(out, CURSOR_CAPACITY, "%llu %llu %llu %a %a %a %llu %llu",
+             (unsigned long long)c->epoch, (unsigned long long)c->step,
+             (unsigned long long)c->total, c->loss_sum, c->best[0], c->best[1],
              (unsigned long long)c->best_epoch, (unsigned long long)c->stale);
 }
 
 static bool cursor_read(const char *text, dip_cursor *c)
 {
     unsigned long long epoch, step, total, best_epoch, stale;
-    if (!text || sscanf(text, "%llu %llu %llu %la %la %llu %llu", &epoch, &step, &total,
-                        &c->loss_sum, &c->best, &best_epoch, &stale) != 7)
+    if (!text || sscanf(text, "%llu %llu %llu %la %la %la %llu %llu", &epoch, &step, &total,
+                        &c->loss_sum, &c->best[0], &c->best[1], &best_epoch, &stale) != 8)
         return false;
     c->epoch = epoch;
     c->step = step;

@@ -17,7 +17,7 @@ typedef struct dip_cursor {
     uint64_t epoch, step;       /* the next step to do: step `step` of epoch `epoch` */
     uint64_t total;             /* steps done */
     double loss_sum;            /* over the steps of this epoch */
-    double best;                /* recall of the best evaluation so far; negative: none */
+    double best[2];             /* both recalls of the best evaluation so far; negative: none */
     uint64_t best_epoch, stale; /* evaluations since */
 } dip_cursor;
 

@@ -24,6 +24,8 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130, MOST_
 /* clang-format off */
 static const dip_command *const commands[] = {
     &dip_cmd_init,
+    &dip_cmd_simulate,
+    &dip_cmd_import,
     &dip_cmd_index,
     &dip_cmd_query,
     &dip_cmd_eval,

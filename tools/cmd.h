@@ -39,6 +39,8 @@ typedef struct dip_command {
     const char *text;    /* further lines of --help, wrapped by hand at 80 columns; may be NULL */
     const dip_option *options; /* filled into a struct of `size` bytes; may be NULL */
     size_t size;
+    /** Instead of the table's defaults, before argv is parsed: presets. May be NULL. */
+    void (*prepare)(void *options, int argc, char *const *argv);
     int least_args, most_args; /* words that are no options; DIP_ARGS_ANY */
     bool json;                 /* understands --json */
     /** argv[0..argc) are the words that are no options; argv[argc] is NULL. */

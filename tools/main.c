@@ -26,6 +26,8 @@ static const dip_command *const commands[] = {
     &dip_cmd_init,
     &dip_cmd_simulate,
     &dip_cmd_import,
+    &dip_cmd_train,
+    &dip_cmd_encode,
     &dip_cmd_index,
     &dip_cmd_query,
     &dip_cmd_eval,
@@ -226,6 +228,7 @@ static int run_command(const dip_command *command, int argc, char **argv)
         return EXIT_FAILED;
     }
     dip_options_defaults(rows, values);
+    if (command->prepare) command->prepare((char *)values + own_offset(), argc, argv);
     int code = EXIT_USAGE;
     if (dip_options_parse(rows, values, argc, argv, &rest))
         fprintf(stderr, "diptych: %s: %s\n", command->name, dip_last_error());

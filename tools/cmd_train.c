@@ -1,0 +1,91 @@
+/* diptych train: learns encoders from an archive's pairs. */
+#include "tools/cmd.h"
+
+#include "tools/json.h"
+#include "tools/report.h"
+#include "train/evaluate.h"
+#include "train/trainer.h"
+
+#include <diptych/archive.h>
+
+static void prepare(void *values, int argc, char *const *argv)
+{
+    dip_train_options_init(values, argc, argv);
+}
+
+static double waited_percent(const dip_train_result *r)
+{
+    return r->seconds > 0 ? 100 * r->waited / r->seconds : 0;
+}
+
+static void print_text(const dip_train_result *r)
+{
+    char time[32];
+    if (r->already) {
+        printf("model %s was trained before with these options and data; --force trains it again\n",
+               r->model);
+        return;
+    }
+    dip_format_seconds(r->seconds, time, sizeof time);
+    printf("model %s: %llu epochs, %llu steps, %s (%.0f %% of it waiting for tiles)\n", r->model,
+           (unsigned long long)r->epochs, (unsigned long long)r->steps, time, waited_percent(r));
+    if (r->held_pairs)
+        printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_EVALUATE_K,
+               r->recall[0], r->recall[1]);
+}
+
+static void print_json(const dip_train_result *r)
+{
+    dip_json j;
+    dip_json_start(&j, stdout);
+    dip_json_object(&j, NULL);
+    dip_json_text(&j, "model", r->model);
+    dip_json_flag(&j, "already", r->already);
+    dip_json_count(&j, "resumed_from", r->resumed_from);
+    dip_json_count(&j, "epochs", r->epochs);
+    dip_json_count(&j, "steps", r->steps);
+    dip_json_count(&j, "pairs", r->pairs);
+    dip_json_count(&j, "held_pairs", r->held_pairs);
+    dip_json_real(&j, "recall_forward", r->recall[0], 6);
+    dip_json_real(&j, "recall_backward", r->recall[1], 6);
+    dip_json_real(&j, "seconds", r->seconds, 3);
+    dip_json_real(&j, "waited", r->waited, 3);
+    dip_json_end(&j);
+}
+
+static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
+{
+    dip_archive *archive = NULL;
+    dip_train_result result;
+    const dip_train_listener listener = {
+        .progress = tool->progress, .note = dip_tool_note_line, .payload = tool};
+    (void)argc;
+    dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
+    if (!status) status = dip_train(archive, values, &listener, &result);
+    dip_archive_close(archive);
+    if (status) return status;
+    if (tool->json)
+        print_json(&result);
+    else
+        print_text(&result);
+    return DIP_OK;
+}
+
+const dip_command dip_cmd_train = {
+    .name = "train",
+    .summary = "learn encoders from the archive's pairs",
+    .usage = "ARCHIVE",
+    .text =
+        "A pair is a place with tiles of two modalities. Pairs of split 'train' are learned (all, "
+        "if\n"
+        "the archive has no splits), those of 'val' are asked while training. The model goes to\n"
+        "models/<name>.safetensors, the run's history to runs/<name>. An interrupted run "
+        "continues.",
+    .options = dip_train_table,
+    .size = sizeof(dip_train_options),
+    .prepare = prepare,
+    .least_args = 1,
+    .most_args = 1,
+    .json = true,
+    .run = run,
+};

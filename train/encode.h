@@ -1,0 +1,40 @@
+/**
+ * Encoding an archive: every tile of the model's modalities that has no embedding of this model gets one.
+ *
+ * `<archive>/models/<id>.encoded` tells which bytes of the model file the stored embeddings come from: a model that
+ * was trained again under the same id encodes all tiles anew.
+ */
+#ifndef TRAIN_ENCODE_H
+#define TRAIN_ENCODE_H
+
+#include "core/progress.h"
+
+#include <diptych/archive.h>
+#include <diptych/model.h>
+
+#include <stdbool.h>
+
+typedef struct dip_encode_options {
+    const char *modality; /* this one alone; NULL: all that the model knows and the archive has */
+    size_t batch;         /* tiles a transaction */
+    bool force;           /* all tiles, whether or not they have an embedding */
+    const dip_progress *progress;
+    /** One line per tile that cannot be encoded: names it and says why; it is left out. May be NULL. */
+    void (*refused)(void *payload, const char *line);
+    void *payload;
+} dip_encode_options;
+
+typedef struct dip_encode_report {
+    uint64_t encoded, present, refused;
+    double seconds, read_seconds,
+        write_seconds; /* of the whole; of reading and writing the store */
+} dip_encode_report;
+
+/**
+ * The archive is open for writing; `model_path` is the model's file. After DIP_ECANCEL the same call goes on.
+ * Expected failures: DIP_EMISMATCH (bands), DIP_ENOENT (no modality in common), those of the archive.
+ */
+dip_status dip_encode(dip_archive *archive, const char *model_path,
+                      const dip_encode_options *options, dip_encode_report *report);
+
+#endif

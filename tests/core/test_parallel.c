@@ -268,8 +268,9 @@ static atomic_bool stop_forking;
 
 static void *keep_pool_busy(void *unused)
 {
+    atomic_int failures = 0;
     (void)unused;
-    while (!atomic_load(&stop_forking)) many_calls(&(atomic_int){0});
+    while (!atomic_load(&stop_forking)) many_calls(&failures);
     return NULL;
 }
 

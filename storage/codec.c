@@ -66,10 +66,16 @@ dip_status dip_codec_pack(dip_codec *codec, void *out, size_t *packed, const voi
     return DIP_OK;
 }
 
+bool dip_codec_can_hold(const void *frame, size_t frame_size, size_t size)
+{
+    /* The shortest block has 4 bytes and unfolds to 128 KiB at most. */
+    return size / 32768 <= frame_size && ZSTD_getFrameContentSize(frame, frame_size) == size;
+}
+
 dip_status dip_codec_unpack(dip_codec *codec, void *out, size_t size, const void *frame,
                             size_t frame_size)
 {
-    if (ZSTD_getFrameContentSize(frame, frame_size) != size)
+    if (!dip_codec_can_hold(frame, frame_size, size))
         return dip_fail(DIP_ECORRUPT, "its compressed bytes are not a zstd frame of %zu bytes",
                         size);
     pthread_mutex_lock(&codec->lock);

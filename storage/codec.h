@@ -4,6 +4,7 @@
 
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ size_t dip_codec_bound(size_t size);
 /** One zstd frame into `out`, which has room for dip_codec_bound(size). */
 dip_status dip_codec_pack(dip_codec *codec, void *out, size_t *packed, const void *bytes,
                           size_t size);
+/** Whether the head of a frame says `size`, and the frame is long enough for so much: no memory bombs. */
+bool dip_codec_can_hold(const void *frame, size_t frame_size, size_t size);
 /** A frame that must unfold to exactly `size` bytes. DIP_ECORRUPT. */
 dip_status dip_codec_unpack(dip_codec *codec, void *out, size_t size, const void *frame,
                             size_t frame_size);

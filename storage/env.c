@@ -663,8 +663,8 @@ dip_status dip_env_size(dip_env *env, uint64_t *bytes)
 /* A change, kept until the transaction is over: key and value follow the struct. */
 typedef struct change {
     struct change *next;
+    enum { PUT, REMOVE, CLEAR } kind;
     dip_db db;
-    bool removal;
     size_t key_size, value_size;
 } change;
 
@@ -727,7 +727,8 @@ static int apply(const dip_write *write, const change *c)
     MDB_dbi dbi = write->txn.env->dbi[c->db];
     char *bytes = (char *)(c + 1);
     MDB_val key = {c->key_size, bytes}, value = {c->value_size, bytes + c->key_size};
-    if (!c->removal) return mdb_put(write->txn.txn, dbi, &key, &value, 0);
+    if (c->kind == PUT) return mdb_put(write->txn.txn, dbi, &key, &value, 0);
+    if (c->kind == CLEAR) return mdb_drop(write->txn.txn, dbi, 0);
     int rc = mdb_del(write->txn.txn, dbi, &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -766,15 +767,15 @@ static dip_status settle(dip_write *write, int rc)
     return translate(rc, "write", write->txn.env->data_path);
 }
 
-static dip_status record(dip_write *write, dip_db db, dip_bytes key, dip_bytes value, bool removal)
+static dip_status record(dip_write *write, int kind, dip_db db, dip_bytes key, dip_bytes value)
 {
     if (!write->active)
         return dip_fail(DIP_EIO, "'%s': the batch failed earlier and must be aborted",
                         write->txn.env->data_path);
     change *c = dip_alloc(sizeof *c + key.size + value.size);
     if (!c) return DIP_ENOMEM;
-    *c = (change){NULL, db, removal, key.size, value.size};
-    memcpy(c + 1, key.data, key.size);
+    *c = (change){NULL, kind, db, key.size, value.size};
+    if (key.size) memcpy(c + 1, key.data, key.size);
     if (value.size) memcpy((char *)(c + 1) + key.size, value.data, value.size);
     *write->last = c;
     write->last = &c->next;
@@ -783,12 +784,17 @@ static dip_status record(dip_write *write, dip_db db, dip_bytes key, dip_bytes v
 
 dip_status dip_write_put(dip_write *write, dip_db db, dip_bytes key, dip_bytes value)
 {
-    return record(write, db, key, value, false);
+    return record(write, PUT, db, key, value);
 }
 
 dip_status dip_write_remove(dip_write *write, dip_db db, dip_bytes key)
 {
-    return record(write, db, key, (dip_bytes){NULL, 0}, true);
+    return record(write, REMOVE, db, key, (dip_bytes){NULL, 0});
+}
+
+dip_status dip_write_clear(dip_write *write, dip_db db)
+{
+    return record(write, CLEAR, db, (dip_bytes){NULL, 0}, (dip_bytes){NULL, 0});
 }
 
 /* With dbs_lock held and no transaction of this thread active. */

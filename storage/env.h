@@ -107,6 +107,8 @@ const dip_txn *dip_write_txn(const dip_write *write);
 dip_status dip_write_put(dip_write *write, dip_db db, dip_bytes key, dip_bytes value);
 /** A key that is not there is fine. */
 dip_status dip_write_remove(dip_write *write, dip_db db, dip_bytes key);
+/** Removes all entries of a sub-database. */
+dip_status dip_write_clear(dip_write *write, dip_db db);
 /** Opens a sub-database, which is made at once if it is new (an empty one stays if the transaction is dropped). */
 dip_status dip_write_db(dip_write *write, const char *name, dip_db *db);
 /** Ends the transaction either way and frees it. */

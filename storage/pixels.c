@@ -31,7 +31,6 @@ dip_status dip_pixels_encode(dip_out *out, uint64_t id, const dip_plane *planes,
                              dip_codec *codec)
 {
     size_t offset = 0, filtered;
-    /* Choosing keeps the bytes of a float64 plane in the values' scratch: room for 2 values a pixel. */
     uint8_t *scratch = dip_codec_borrow(codec, scratch_bytes(planes, count, 2, &filtered));
     if (!scratch) return DIP_ENOMEM;
     uint32_t *values = (uint32_t *)(void *)(scratch + filtered);
@@ -83,6 +82,9 @@ static dip_status open_record(dip_pixels_shape *shape, const void *bytes, size_t
     }
     shape->frame_bytes = dip_in_left(&in);
     shape->frame = dip_in_take(&in, shape->frame_bytes);
+    if (!dip_codec_can_hold(shape->frame, shape->frame_bytes, shape->raw_bytes))
+        return dip_fail(DIP_ECORRUPT, "its compressed bytes do not fit %zu bytes of pixels",
+                        shape->raw_bytes);
     return DIP_OK;
 }
 

@@ -30,19 +30,18 @@ bool dip_key_id(dip_bytes key, uint64_t *id)
 
 void dip_name_key_make(dip_name_key *key, int modality, const char *name)
 {
-    char kind[12];
-    if (modality == DIP_NAME_OF_PLACE)
-        snprintf(kind, sizeof kind, "p");
-    else
-        snprintf(kind, sizeof kind, "%d", modality);
     size_t length = strlen(name);
-    if (strlen(kind) + 1 + length <= DIP_NAME_KEY_MAX)
-        snprintf(key->bytes, sizeof key->bytes, "%s/%s", kind, name);
-    else
-        snprintf(key->bytes, sizeof key->bytes, "%s#%016llx%016llx", kind,
-                 (unsigned long long)dip_hash64_seed(name, length, 1),
-                 (unsigned long long)dip_hash64_seed(name, length, 2));
-    key->size = strlen(key->bytes);
+    int head = modality == DIP_NAME_OF_PLACE ? snprintf(key->bytes, 16, "p/")
+                                             : snprintf(key->bytes, 16, "%d/", modality);
+    key->size = (size_t)head + length;
+    if (key->size <= DIP_NAME_KEY_MAX) {
+        memcpy(key->bytes + head, name, length);
+        return;
+    }
+    key->size = (size_t)head + 32;
+    snprintf(key->bytes + head - 1, 34, "#%016llx%016llx",
+             (unsigned long long)dip_hash64_seed(name, length, 1),
+             (unsigned long long)dip_hash64_seed(name, length, 2));
 }
 
 /* ---- meta ---- */

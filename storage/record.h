@@ -38,7 +38,7 @@ static inline dip_bytes dip_key_bytes(const dip_id_key *key)
 }
 
 typedef struct dip_name_key {
-    char bytes[DIP_NAME_KEY_MAX + 1];
+    char bytes[DIP_NAME_KEY_MAX + 1]; /* no 0 byte at the end */
     size_t size;
 } dip_name_key;
 
@@ -75,7 +75,7 @@ typedef struct dip_totals {
 dip_status dip_totals_encode(dip_out *out, uint64_t batch, const dip_totals *totals);
 dip_status dip_totals_decode(dip_totals *totals, dip_bytes bytes, uint64_t batch);
 
-/** The newest entry of the journal. */
+/** The newest entry of the journal. DIP_ECORRUPT if there is none. */
 dip_status dip_totals_read(const dip_txn *txn, dip_totals *totals, uint64_t *batch);
 
 #endif

@@ -45,39 +45,63 @@ const dip_modality *dip_archive_modality(const dip_archive *archive, size_t posi
 int dip_archive_find_modality(const dip_archive *archive, const char *name);
 
 /**
- * Adds a modality; one of the same name with the same band names is fine and keeps the first.
- * Expected failure: DIP_EMISMATCH (the same name with other bands). Not while a batch is open.
+ * Adds a modality; one of the same name with the same band names is fine and keeps the first. A modality's name has
+ * letters, digits, '_' and '-'.
+ * Expected failures: DIP_EMISMATCH (the same name with other bands), DIP_EINVAL (names, too many), DIP_EBUSY (a
+ * batch is open).
  */
 dip_status dip_archive_declare(dip_archive *archive, const dip_modality *modality);
-/** Replaces units, gsd, display and statistics of a declared modality (band names must be equal). */
+/**
+ * Replaces units, gsd, display and statistics of a declared modality (band names must be equal). Pointers to the old
+ * state stay valid and keep showing it.
+ */
 dip_status dip_archive_redeclare(dip_archive *archive, const dip_modality *modality);
 
 /* ---- writing ---- */
 
-/** Begins a transaction; waits for another batch of this process to end. */
+/**
+ * Begins a transaction; waits for another batch of this process to end. Not inside dip_archive_each() of the same
+ * archive, nor while the thread has a batch of it open: DIP_EINVAL.
+ */
 dip_status dip_batch_begin(dip_batch **out, dip_archive *archive);
-/** Makes it durable and frees the batch, also on failure (then nothing of it is stored). */
+/**
+ * Makes it durable and frees the batch, also on failure (then nothing of it is stored).
+ * Expected failures: DIP_ENOSPC, DIP_EIO.
+ */
 dip_status dip_batch_commit(dip_batch *batch);
 /** Drops it. NULL is fine. */
 void dip_batch_abort(dip_batch *batch);
 
 /**
  * Stores a tile. In: everything but meta.id and meta.place; tiles of one place give the same
- * meta.place_name. Out: meta.id, meta.place.
+ * meta.place_name, a tile without one has its place to itself. The pixels are copied. A NULL text is "".
+ * Out: meta.id, meta.place.
  * Expected failures: DIP_EEXIST (modality and name are there already), DIP_EMISMATCH (number of planes is not
- * the modality's). After a failure other than these two the batch must be aborted.
+ * the modality's), DIP_EINVAL (no name; a plane without type, size or pixels, or 256 MiB of them). After another
+ * failure the batch must be aborted.
  */
 dip_status dip_batch_add_tile(dip_batch *batch, dip_tile *tile);
-/** Removes a tile, its metadata, its names and its embeddings of every model. */
+/**
+ * Removes a tile, its metadata, its names and its embeddings of every model, and its place if it was the last tile
+ * there. Works on damaged records too, and on what is left of a tile. Its id is never given again.
+ * Expected failure: DIP_ENOENT.
+ */
 dip_status dip_batch_remove_tile(dip_batch *batch, uint64_t id);
 
 /**
  * Stores n embeddings of one model and modality; an id that has one gets the new one.
- * vectors: (n, dim) row-major, unit norm, finite. ids: in any order.
+ * vectors: (n, dim) row-major, unit norm, finite. ids: in any order. They are kept as float16: each component
+ * comes back within 2^-11 of itself (below 6e-5: within 3e-8), and the vector with unit norm again; the same vectors
+ * stored again come back as the same bits.
+ * Expected failures: DIP_ENOENT (no such tile), DIP_EMISMATCH (tile of another modality; other dim than the model's
+ * stored embeddings), DIP_EINVAL (norm not 1; model's name); then nothing of the call is stored and the batch
+ * may go on.
  */
 dip_status dip_batch_add_embeddings(dip_batch *batch, const char *model, uint32_t modality,
                                     const uint64_t *ids, const float *vectors, size_t n,
                                     size_t dim);
+/** Removes all embeddings of a model. None is fine. */
+dip_status dip_batch_drop_embeddings(dip_batch *batch, const char *model);
 
 /* ---- reading: each call sees one consistent state ---- */
 
@@ -98,12 +122,29 @@ void dip_meta_free(dip_meta *meta);
 dip_status dip_archive_tile(const dip_archive *archive, uint64_t id, dip_tile **out);
 void dip_tile_free(dip_tile *tile);
 
-/** Calls `visit` with every tile's metadata in ascending id, until it returns other than DIP_OK. */
+/**
+ * Calls `visit` with every tile's metadata in ascending id, until it returns other than DIP_OK, and returns that.
+ * The metadata is valid during the call. `visit` may read the archive, but not write it.
+ */
 dip_status dip_archive_each(const dip_archive *archive,
                             dip_status (*visit)(void *context, const dip_meta *meta),
                             void *context);
 
-/** All embeddings of one model and modality, ascending id. */
+/** What embeddings there are: one entry a model and modality that has any, by model, then modality's name. */
+enum { DIP_MODEL_CAPACITY = 200 }; /* of a model's id, with the 0 byte */
+typedef struct dip_embedding_set {
+    char model[DIP_MODEL_CAPACITY];
+    uint32_t modality;
+    uint64_t count;
+    size_t dim;
+} dip_embedding_set;
+
+/** *sets is the caller's (dip_embedding_sets_free). */
+dip_status dip_archive_embedding_sets(const dip_archive *archive, dip_embedding_set **sets,
+                                      size_t *n);
+void dip_embedding_sets_free(dip_embedding_set *sets);
+
+/** All embeddings of one model and modality, ascending id; n = 0, dim = 0 if there are none. */
 typedef struct dip_embeddings {
     size_t n, dim;
     uint64_t *ids;  /* (n) */
@@ -120,7 +161,7 @@ void dip_embeddings_fini(dip_embeddings *embeddings);
 dip_status dip_archive_embeddings_of(const dip_archive *archive, const char *model,
                                      uint32_t modality, const uint64_t *ids, size_t n, size_t dim,
                                      float *vectors, bool *found);
-/** Ids that have an embedding, ascending; what `encode` skips. */
+/** Ids that have an embedding, ascending; what `encode` skips. Damaged ones do not count, so encoding heals them. */
 dip_status dip_archive_embedded_ids(const dip_archive *archive, const char *model,
                                     uint32_t modality, uint64_t **ids, size_t *n);
 

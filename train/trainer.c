@@ -18,8 +18,8 @@
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/events.h"
+#include "train/history.h"
 #include "train/objective.h"
-#include "train/record.h"
 #include "train/run.h"
 
 #include <math.h>
@@ -46,7 +46,7 @@ typedef struct trainer {
     dip_average *average; /* NULL: none */
     dip_objective *objective;
     dip_evaluator *evaluator;
-    dip_record *record;
+    dip_history *history;
     dip_events *events;
     dip_outputs outputs;
     dip_cursor cursor;
@@ -206,7 +206,7 @@ static dip_status begin_weights(trainer *t)
 static dip_status open_history(trainer *t)
 {
     char *path = dip_run_file(&t->run, "metrics.jsonl");
-    dip_status status = path ? dip_record_open(&t->record, path, t->cursor.total) : DIP_ENOMEM;
+    dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
     dip_free(path);
     return status ? status : dip_events_open(&t->events, t->run.folder);
 }
@@ -221,7 +221,7 @@ static void fini(trainer *t)
     dip_net_destroy(t->net);
     dip_tile_cache_destroy(t->cache);
     dip_dataset_close(t->dataset);
-    dip_record_close(t->record);
+    dip_history_close(t->history);
     dip_events_close(t->events);
     dip_run_fini(&t->run);
     for (int m = 0; m < 2; m++) {
@@ -237,7 +237,7 @@ static void fini(trainer *t)
 static dip_status tell(trainer *t, const char *kind, const dip_field *fields, size_t count)
 {
     char tag[96];
-    dip_status status = dip_record_write(t->record, kind, t->cursor.total, fields, count);
+    dip_status status = dip_history_write(t->history, kind, t->cursor.total, fields, count);
     for (size_t i = 0; !status && i < count; i++) {
         snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
         status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);

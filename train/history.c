@@ -1,6 +1,6 @@
-/* The history of a run as JSON lines; see record.h. The only file of this folder that sees jansson.h. */
+/* The history of a run as JSON lines; see history.h. The only file of this folder that sees jansson.h. */
 #define _GNU_SOURCE
-#include "train/record.h"
+#include "train/history.h"
 
 #include "core/file.h"
 #include "core/mem.h"
@@ -13,7 +13,7 @@
 
 enum { LARGEST = 1 << 30 };
 
-struct dip_record {
+struct dip_history {
     FILE *stream;
     char *path;
 };
@@ -59,25 +59,25 @@ static dip_status trim(const char *path, uint64_t step)
     return status;
 }
 
-dip_status dip_record_open(dip_record **out, const char *path, uint64_t step)
+dip_status dip_history_open(dip_history **out, const char *path, uint64_t step)
 {
     dip_status status = trim(path, step);
     if (status) return status;
-    dip_record *record = dip_calloc(1, sizeof *record);
-    if (!record) return DIP_ENOMEM;
-    record->path = dip_strdup(path);
-    if (!record->path) status = DIP_ENOMEM;
-    if (!status && !(record->stream = fopen(path, "abe"))) status = dip_fail_errno("open", path);
+    dip_history *history = dip_calloc(1, sizeof *record);
+    if (!history) return DIP_ENOMEM;
+    history->path = dip_strdup(path);
+    if (!history->path) status = DIP_ENOMEM;
+    if (!status && !(history->stream = fopen(path, "abe"))) status = dip_fail_errno("open", path);
     if (status) {
-        dip_record_close(record);
+        dip_history_close(history);
         return status;
     }
-    *out = record;
+    *out = history;
     return DIP_OK;
 }
 
-dip_status dip_record_write(dip_record *record, const char *kind, uint64_t step,
-                            const dip_field *fields, size_t count)
+dip_status dip_history_write(dip_history *history, const char *kind, uint64_t step,
+                             const dip_field *fields, size_t count)
 {
     json_t *object = json_pack("{s:s, s:I}", "kind", kind, "step", (json_int_t)step);
     for (size_t i = 0; i < count; i++)
@@ -85,16 +85,16 @@ dip_status dip_record_write(dip_record *record, const char *kind, uint64_t step,
                             isfinite(fields[i].value) ? json_real(fields[i].value) : json_null());
     char *line = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(object);
-    if (!line) return dip_fail(DIP_ENOMEM, "out of memory: a line of '%s'", record->path);
-    bool failed = fprintf(record->stream, "%s\n", line) < 0 || fflush(record->stream);
+    if (!line) return dip_fail(DIP_ENOMEM, "out of memory: a line of '%s'", history->path);
+    bool failed = fprintf(history->stream, "%s\n", line) < 0 || fflush(history->stream);
     free(line);
-    return failed ? dip_fail_errno("write", record->path) : DIP_OK;
+    return failed ? dip_fail_errno("write", history->path) : DIP_OK;
 }
 
-void dip_record_close(dip_record *record)
+void dip_history_close(dip_history *history)
 {
-    if (!record) return;
-    if (record->stream) fclose(record->stream);
-    dip_free(record->path);
-    dip_free(record);
+    if (!history) return;
+    if (history->stream) fclose(history->stream);
+    dip_free(history->path);
+    dip_free(history);
 }

@@ -63,7 +63,7 @@ dip_status dip_history_open(dip_history **out, const char *path, uint64_t step)
 {
     dip_status status = trim(path, step);
     if (status) return status;
-    dip_history *history = dip_calloc(1, sizeof *record);
+    dip_history *history = dip_calloc(1, sizeof *history);
     if (!history) return DIP_ENOMEM;
     history->path = dip_strdup(path);
     if (!history->path) status = DIP_ENOMEM;

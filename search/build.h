@@ -35,8 +35,8 @@ typedef struct dip_indexing_report {
 } dip_indexing_report;
 
 /**
- * Builds, tunes, calibrates, seals and makes it live. The archive should be open for writing, so that two builds
- * cannot meet. Expected failures: DIP_ENOENT (no embeddings: "run diptych encode"), DIP_ECANCEL, DIP_EMISMATCH
+ * Builds, tunes, calibrates, seals and makes it live. Reading the archive is enough; two builds at once: the second gets
+ * DIP_EBUSY. Expected failures: DIP_ENOENT (no embeddings: "run diptych encode"), DIP_ECANCEL, DIP_EMISMATCH
  * (update with another model).
  */
 dip_status dip_index_archive(const dip_archive *archive, const dip_indexing_options *options,

@@ -224,7 +224,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
                                      .update = o->update,
                                      .keep = (size_t)o->keep,
                                      .progress = tool->progress};
-    dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_WRITE);
+    dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = dip_index_archive(archive, &indexing, &report);
     if (!status) status = print_report(tool, o, archive, &report);
     dip_archive_close(archive);

@@ -108,24 +108,34 @@ static double product(const float *a, const float *b, size_t dim)
     return sum;
 }
 
+/* Puts `one` into the best k of a sorted list; returns the new length. */
+static size_t insert(scored *best, size_t n, size_t k, scored one)
+{
+    if (n == k && best_first(&one, &best[n - 1]) > 0) return n;
+    size_t at = n < k ? n++ : n - 1;
+    for (; at > 0 && best_first(&one, &best[at - 1]) < 0; at--) best[at] = best[at - 1];
+    best[at] = one;
+    return n;
+}
+
 void support_search(const float *vectors, const uint64_t *ids, size_t n, size_t dim,
                     const float *queries, size_t nq, size_t k, bool (*keep)(uint64_t id),
                     uint64_t *hits, double *scores)
 {
-    scored *all = malloc((n + 1) * sizeof *all);
-    assert_non_null(all);
+    scored *best = malloc((k + 1) * sizeof *best);
+    assert_non_null(best);
     for (size_t q = 0; q < nq; q++) {
         size_t m = 0;
         for (size_t i = 0; i < n; i++)
             if (!keep || keep(ids[i]))
-                all[m++] = (scored){product(queries + q * dim, vectors + i * dim, dim), ids[i]};
-        qsort(all, m, sizeof *all, best_first);
+                m = insert(best, m, k,
+                           (scored){product(queries + q * dim, vectors + i * dim, dim), ids[i]});
         for (size_t j = 0; j < k; j++) {
-            hits[q * k + j] = j < m ? all[j].id : DIP_NO_ID;
-            if (scores) scores[q * k + j] = j < m ? all[j].score : -2;
+            hits[q * k + j] = j < m ? best[j].id : DIP_NO_ID;
+            if (scores) scores[q * k + j] = j < m ? best[j].score : -2;
         }
     }
-    free(all);
+    free(best);
 }
 
 static double score_of(const float *vectors, const uint64_t *ids, size_t n, size_t dim,

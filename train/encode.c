@@ -27,7 +27,6 @@ typedef struct job {
     dip_encode_report *report;
     uint32_t source; /* position of the modality in the archive */
     size_t position; /* and in the model */
-    bool again;      /* embeddings that are there come from another file */
     const uint64_t *todo;
     size_t todo_count, done;
     /* a chunk */
@@ -177,7 +176,7 @@ static dip_status list_todo(job *j, uint64_t **ids, size_t *n)
     uint64_t *have = NULL;
     size_t have_count = 0;
     dip_status status = dip_archive_ids(j->archive, (int)j->source, ids, n);
-    if (status || j->options->force || j->again) return status;
+    if (status || j->options->force) return status;
     status =
         dip_archive_embedded_ids(j->archive, dip_model_id(j->model), j->source, &have, &have_count);
     if (status) return status;
@@ -214,9 +213,7 @@ static dip_status encode_modality(job *j)
 {
     uint64_t *todo = NULL;
     size_t room = j->options->batch + CHUNK;
-    dip_status status = dip_model_check(j->model, dip_archive_modality(j->archive, j->source));
-    if (status) return status;
-    status = list_todo(j, &todo, &j->todo_count);
+    dip_status status = list_todo(j, &todo, &j->todo_count);
     if (status) return status;
     j->todo = todo;
     j->waiting = 0;
@@ -229,7 +226,13 @@ static dip_status encode_modality(job *j)
     return status;
 }
 
-static dip_status encode_modalities(job *j)
+static dip_status check_modality(job *j)
+{
+    return dip_model_check(j->model, dip_archive_modality(j->archive, j->source));
+}
+
+/* Calls `act` for each modality that is asked for and that model and archive have. */
+static dip_status each_modality(job *j, dip_status (*act)(job *j))
 {
     bool any = false;
     for (size_t m = 0; m < dip_model_modality_count(j->model); m++) {
@@ -240,7 +243,7 @@ static dip_status encode_modalities(job *j)
         any = true;
         j->source = (uint32_t)source;
         j->position = m;
-        dip_status status = encode_modality(j);
+        dip_status status = act(j);
         if (status) return status;
     }
     if (any) return DIP_OK;
@@ -273,48 +276,38 @@ static char *stamp_path(const job *j)
                        dip_model_id(j->model));
 }
 
-static dip_status count_embeddings(const job *j, size_t *count)
+static dip_status drop_embeddings(const job *j)
 {
-    *count = 0;
-    for (size_t m = 0; m < dip_archive_modality_count(j->archive); m++) {
-        uint64_t *ids = NULL;
-        size_t n = 0;
-        dip_status status =
-            dip_archive_embedded_ids(j->archive, dip_model_id(j->model), (uint32_t)m, &ids, &n);
-        if (status) return status;
-        *count += n;
-        dip_ids_free(ids);
-    }
-    return DIP_OK;
+    dip_batch *batch = NULL;
+    dip_status status = dip_batch_begin(&batch, j->archive);
+    if (status) return status;
+    status = dip_batch_drop_embeddings(batch, dip_model_id(j->model));
+    if (!status) return dip_batch_commit(batch);
+    dip_batch_abort(batch);
+    return status;
 }
 
-/*
- * Are there embeddings of another file? The stamp is written before the first embedding, or, when all are made
- * anew, after the last one.
- */
-static dip_status compare_stamp(job *j, const char *path, const char *stamp)
+/* Drops embeddings of another file, then stamps: killed in between, the next call does both again. */
+static dip_status settle_stamp(const job *j, const char *path, const char *stamp)
 {
     char *text = NULL;
-    size_t length, present;
+    size_t length;
     dip_status status =
         dip_file_exists(path) ? dip_file_read(&text, &length, path, STAMP_CAPACITY) : DIP_OK;
     bool same = !status && text && !strcmp(text, stamp);
     dip_free(text);
     if (status || same) return status;
-    status = count_embeddings(j, &present);
-    j->again = present > 0;
-    if (!status && !j->again) status = dip_file_write(path, stamp, strlen(stamp));
-    return status;
+    status = drop_embeddings(j);
+    return status ? status : dip_file_write(path, stamp, strlen(stamp));
 }
 
 static dip_status encode_stamped(job *j, const char *model_path)
 {
     char stamp[STAMP_CAPACITY], *path = stamp_path(j);
     dip_status status = path ? make_stamp(model_path, stamp) : DIP_ENOMEM;
-    if (!status) status = compare_stamp(j, path, stamp);
-    if (!status) status = encode_modalities(j);
-    if (!status && j->again && !j->options->modality)
-        status = dip_file_write(path, stamp, strlen(stamp));
+    if (!status) status = each_modality(j, check_modality);
+    if (!status) status = settle_stamp(j, path, stamp);
+    if (!status) status = each_modality(j, encode_modality);
     dip_free(path);
     return status;
 }

@@ -2,7 +2,7 @@
  * Encoding an archive: every tile of the model's modalities that has no embedding of this model gets one.
  *
  * `<archive>/models/<id>.encoded` tells which bytes of the model file the stored embeddings come from: a model that
- * was trained again under the same id encodes all tiles anew.
+ * was trained again under the same id loses its old embeddings first.
  */
 #ifndef TRAIN_ENCODE_H
 #define TRAIN_ENCODE_H

@@ -137,22 +137,29 @@ static uint64_t group_of(const row *r, bool by_scene)
     return by_scene && r->scene ? r->scene : dip_hash64(&place, sizeof place) | 1;
 }
 
+static size_t list_groups(const collector *c, bool by_scene, uint64_t *groups)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->count; i++)
+        if (c->rows[i].split == SPLIT_TRAIN) groups[n++] = group_of(&c->rows[i], by_scene);
+    return distinct(groups, n);
+}
+
+static bool knows_scenes(const collector *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->rows[i].split == SPLIT_TRAIN && !c->rows[i].scene) return false;
+    return true;
+}
+
 /* Moves the first tenth of the groups, in order of their hashes, from train to val. */
 static dip_status hold_out(collector *c)
 {
     enum { FEWEST_SCENES = 5 };
-    size_t n = 0;
-    bool by_scene = true;
     uint64_t *groups = dip_alloc((c->count ? c->count : 1) * sizeof *groups);
     if (!groups) return DIP_ENOMEM;
-    for (;; by_scene = false) {
-        n = 0;
-        for (size_t i = 0; i < c->count; i++)
-            if (c->rows[i].split == SPLIT_TRAIN) groups[n++] = group_of(&c->rows[i], by_scene);
-        n = distinct(groups, n);
-        if (!by_scene || n >= FEWEST_SCENES) break;
-    }
-    size_t held = (n + HELD_SHARE / 2) / HELD_SHARE;
+    bool by_scene = knows_scenes(c) && list_groups(c, true, groups) >= FEWEST_SCENES;
+    size_t n = list_groups(c, by_scene, groups), held = (n + HELD_SHARE / 2) / HELD_SHARE;
     for (size_t i = 0; held && i < c->count; i++) {
         row *r = &c->rows[i];
         if (r->split == SPLIT_TRAIN && group_of(r, by_scene) <= groups[held - 1])

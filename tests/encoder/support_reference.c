@@ -35,79 +35,112 @@ double *zeros(size_t n)
     return values;
 }
 
-/* One product: output value, input value, weight, as positions. */
-typedef void (*product_fn)(void *context, size_t out, size_t in, size_t weight);
+/* A pixel of the output, a tap that meets the image, the pixel of the input under it. */
+typedef struct meeting {
+    size_t out, in, weight; /* first value of the pixels; first weight of the tap */
+} meeting;
 
-static void each_product(const dip_conv *conv, size_t images, product_fn fn, void *context)
+/* The next one; `at` counts pixels and taps. False at the end. */
+static bool next_meeting(const dip_conv *conv, size_t images, size_t *at, meeting *m)
 {
-    const size_t side = dip_conv_out_side(conv), k = conv->kernel, C = conv->in_channels;
-    for (size_t p = 0; p < images * side * side; p++)
-        for (size_t tap = 0; tap < k * k; tap++) {
-            const size_t image = p / (side * side), i = p / side % side, j = p % side;
-            const size_t y = i * conv->stride + tap / k - k / 2;
-            const size_t x = j * conv->stride + tap % k - k / 2;
-            if (y >= conv->in_side || x >= conv->in_side) continue; /* wraps below zero */
-            const size_t in = ((image * conv->in_side + y) * conv->in_side + x) * C;
-            for (size_t n = 0; n < conv->out_channels; n++)
-                for (size_t c = 0; c < C; c++)
-                    fn(context, p * conv->out_channels + n, in + c,
-                       n * dip_conv_row(conv) + tap * C + c);
-        }
+    const size_t side = dip_conv_out_side(conv), k = conv->kernel;
+    for (; *at < images * side * side * k * k; ++*at) {
+        const size_t pixel = *at / (k * k), tap = *at % (k * k);
+        const size_t i = pixel / side % side, j = pixel % side;
+        const size_t y = i * conv->stride + tap / k - k / 2;
+        const size_t x = j * conv->stride + tap % k - k / 2;
+        if (y >= conv->in_side || x >= conv->in_side) continue; /* wraps below zero */
+        const size_t row = pixel / (side * side) * conv->in_side + y;
+        m->in = (row * conv->in_side + x) * conv->in_channels;
+        m->out = pixel * conv->out_channels;
+        m->weight = tap * conv->in_channels;
+        ++*at;
+        return true;
+    }
+    return false;
 }
 
-typedef struct operands {
-    const dip_bf16 *in, *gradient;
-    const float *weights;
-    double *result, *magnitude;
-} operands;
-
-static double rounded(float value) { return dip_bf16_float(dip_bf16_round(value)); }
-
-static void add(const operands *o, size_t at, double product)
+static double *widened(const dip_bf16 *values, size_t n)
 {
-    o->result[at] += product;
-    o->magnitude[at] += fabs(product);
+    double *wide = zeros(n);
+    for (size_t i = 0; i < n; i++) wide[i] = dip_bf16_float(values[i]);
+    return wide;
 }
 
-static void forward_product(void *context, size_t out, size_t in, size_t weight)
+static double *widened_weights(const dip_conv *conv, const float *weights)
 {
-    const operands *o = context;
-    add(o, out, (double)dip_bf16_float(o->in[in]) * rounded(o->weights[weight]));
+    const size_t n = conv->out_channels * dip_conv_row(conv);
+    double *wide = zeros(n);
+    for (size_t i = 0; i < n; i++) wide[i] = dip_bf16_float(dip_bf16_round(weights[i]));
+    return wide;
 }
 
-static void data_product(void *context, size_t out, size_t in, size_t weight)
+static size_t in_values(const dip_conv *conv, size_t images)
 {
-    const operands *o = context;
-    add(o, in, (double)dip_bf16_float(o->gradient[out]) * rounded(o->weights[weight]));
+    return images * conv->in_side * conv->in_side * conv->in_channels;
 }
 
-static void weights_product(void *context, size_t out, size_t in, size_t weight)
+static size_t out_values(const dip_conv *conv, size_t images)
 {
-    const operands *o = context;
-    add(o, weight, (double)dip_bf16_float(o->gradient[out]) * dip_bf16_float(o->in[in]));
+    const size_t side = dip_conv_out_side(conv);
+    return images * side * side * conv->out_channels;
 }
 
 void reference_conv(const dip_conv *conv, size_t images, const dip_bf16 *in, const float *weights,
                     double *out, double *magnitude)
 {
-    operands o = {.in = in, .weights = weights, .result = out, .magnitude = magnitude};
-    each_product(conv, images, forward_product, &o);
+    double *x = widened(in, in_values(conv, images)), *w = widened_weights(conv, weights);
+    meeting m;
+    for (size_t at = 0; next_meeting(conv, images, &at, &m);)
+        for (size_t n = 0; n < conv->out_channels; n++) {
+            const double *row = w + n * dip_conv_row(conv) + m.weight;
+            double sum = 0, size = 0;
+            for (size_t c = 0; c < conv->in_channels; c++) {
+                sum += x[m.in + c] * row[c];
+                size += fabs(x[m.in + c] * row[c]);
+            }
+            out[m.out + n] += sum;
+            magnitude[m.out + n] += size;
+        }
+    free(x), free(w);
 }
 
 void reference_conv_data(const dip_conv *conv, size_t images, const dip_bf16 *gradient,
                          const float *weights, double *in_gradient, double *magnitude)
 {
-    operands o = {
-        .gradient = gradient, .weights = weights, .result = in_gradient, .magnitude = magnitude};
-    each_product(conv, images, data_product, &o);
+    double *g = widened(gradient, out_values(conv, images)), *w = widened_weights(conv, weights);
+    const size_t depth = dip_conv_row(conv);
+    meeting m;
+    for (size_t at = 0; next_meeting(conv, images, &at, &m);)
+        for (size_t c = 0; c < conv->in_channels; c++) {
+            const double *column = w + m.weight + c;
+            double sum = 0, size = 0;
+            for (size_t n = 0; n < conv->out_channels; n++) {
+                sum += g[m.out + n] * column[n * depth];
+                size += fabs(g[m.out + n] * column[n * depth]);
+            }
+            in_gradient[m.in + c] += sum;
+            magnitude[m.in + c] += size;
+        }
+    free(g), free(w);
 }
 
 void reference_conv_weights(const dip_conv *conv, size_t images, const dip_bf16 *in,
                             const dip_bf16 *gradient, double *weight_gradient, double *magnitude)
 {
-    operands o = {
-        .in = in, .gradient = gradient, .result = weight_gradient, .magnitude = magnitude};
-    each_product(conv, images, weights_product, &o);
+    double *x = widened(in, in_values(conv, images));
+    double *g = widened(gradient, out_values(conv, images));
+    meeting m;
+    for (size_t at = 0; next_meeting(conv, images, &at, &m);)
+        for (size_t n = 0; n < conv->out_channels; n++) {
+            const size_t row = n * dip_conv_row(conv) + m.weight;
+            const double factor = g[m.out + n];
+            for (size_t c = 0; c < conv->in_channels; c++) {
+                weight_gradient[row + c] += factor * x[m.in + c];
+                magnitude[row + c] += fabs(factor * x[m.in + c]);
+            }
+        }
+    free(x), free(g);
 }
 
 double reference_pool(const dip_bf16 *raw, const float *scale, const float *shift, size_t side,

@@ -49,7 +49,7 @@ static float *noise_values(uint32_t seed, size_t count, float amplitude)
 static dip_net_spec spec_of(char name, size_t *batch)
 {
     const bool a = name == 'a';
-    dip_net_spec spec = {.input_px = a ? 16 : 33,
+    dip_net_spec spec = {.input_px = a ? 16 : 21,
                          .stem_kernel = a ? 3 : 7,
                          .stem_stride = a ? 1 : 2,
                          .stem_pool = !a,
@@ -287,12 +287,13 @@ static double slope_ratio(run *r, const dip_tensor *t)
     return (loss[0] - loss[1]) / (2 * distance * norm);
 }
 
-static void check_slopes(char name)
+/* Every `stride`-th tensor. */
+static void check_slopes(char name, size_t stride)
 {
     run r;
     open_run(&r, name);
     step(&r);
-    for (size_t i = 0; i < dip_net_tensor_count(r.net); i++) {
+    for (size_t i = 0; i < dip_net_tensor_count(r.net); i += stride) {
         const dip_tensor *t = dip_net_tensor(r.net, i);
         if (t->param_offset == SIZE_MAX) continue;
         const double ratio = slope_ratio(&r, t);
@@ -304,8 +305,8 @@ static void check_slopes(char name)
 static void test_finite_differences(void **state)
 {
     (void)state;
-    check_slopes('a');
-    check_slopes('b');
+    check_slopes('a', 1);
+    check_slopes('b', 4);
 }
 
 /* ---- properties ---- */

@@ -132,7 +132,7 @@ CONFIGS = {
     "a": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
               head_shared=True, hidden=0, embed=32, batch=5, bands={"s1": 2, "s2": 3}),
     # second: pooled stem, nothing shared, two-layer heads, images in sixteens and a rest
-    "b": dict(px=33, stem=7, stride=2, pool=True, width=[32, 64], blocks=[1, 2], shared_from=2,
+    "b": dict(px=21, stem=7, stride=2, pool=True, width=[32, 64], blocks=[1, 2], shared_from=2,
               head_shared=False, hidden=64, embed=32, batch=34, bands={"one": 1, "ten": 10}),
 }
 

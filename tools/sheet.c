@@ -151,7 +151,7 @@ static void facts(const page *p, const dip_meta *meta)
     dip_when_format_short(meta->time, when, sizeof when);
     if (dip_meta_centre(meta, &lon, &lat)) snprintf(where, sizeof where, "%.4f, %.4f", lon, lat);
     fputs("<dl>", p->out);
-    fact(p, "place", meta->place_name);
+    if (strcmp(meta->place_name, meta->name) != 0) fact(p, "place", meta->place_name);
     fact(p, "date", when);
     fact(p, "lon, lat", where);
     fputs("</dl>", p->out);
@@ -162,6 +162,7 @@ static void facts(const page *p, const dip_meta *meta)
 static dip_status probe_pictures(const page *p, const dip_sheet_entry *e)
 {
     const dip_answer *a = e->answer;
+    const char *to = "";
     uint64_t twin = DIP_NO_ID;
     dip_status status;
     if (e->tile)
@@ -170,15 +171,15 @@ static dip_status probe_pictures(const page *p, const dip_sheet_entry *e)
         status = stored_image(p, a->result->probe_id, "large");
     for (size_t i = 0; i < a->result->count && !status && twin == DIP_NO_ID; i++) {
         const dip_meta *hit = a->result->hits[i].meta;
-        const char *to = dip_archive_modality(p->archive, hit->modality)->name;
+        to = dip_archive_modality(p->archive, hit->modality)->name;
         if (strcmp(to, a->from) != 0) status = find_twin(p, a->meta->place, to, &twin);
     }
     if (status || twin == DIP_NO_ID) return status;
     fputs("<figure class=\"beside\">", p->out);
     status = stored_image(p, twin, "small");
-    fputs("<figcaption>the same place in the modality that was searched; the search did not see "
-          "it</figcaption></figure>",
-          p->out);
+    fputs("<figcaption>the same place in <span class=\"modality\">", p->out);
+    escape(p, to);
+    fputs("</span>, which the search did not see</figcaption></figure>", p->out);
     return status;
 }
 

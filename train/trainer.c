@@ -278,12 +278,13 @@ static float largest_input(const trainer *t, const dip_train_batch *batch, int s
     return most;
 }
 
+/* `batch`: of the step that failed; NULL: an evaluation did. */
 static dip_status unstable(const trainer *t, const dip_train_batch *batch, double rate)
 {
     char where[128];
     snprintf(where, sizeof where, "training became unstable at epoch %llu, step %llu",
              (unsigned long long)t->cursor.epoch + 1, (unsigned long long)t->cursor.step);
-    for (int side = 0; side < 2; side++) {
+    for (int side = 0; batch && side < 2; side++) {
         float most = largest_input(t, batch, side);
         if (most > 1000)
             return dip_fail(DIP_EINVAL,
@@ -293,11 +294,11 @@ static dip_status unstable(const trainer *t, const dip_train_batch *batch, doubl
     }
     if (t->options->temperature < 0.02)
         return dip_fail(DIP_EINVAL,
-                        "%s: the loss is not finite; the temperature %g is likely too low, try "
+                        "%s: the numbers are not finite; the temperature %g is likely too low, try "
                         "--temperature 0.1",
                         where, t->options->temperature);
     return dip_fail(DIP_EINVAL,
-                    "%s: the loss is not finite; the learning rate %g is likely too high (the "
+                    "%s: the numbers are not finite; the learning rate %g is likely too high (the "
                     "gradient's norm was %.3g a step before), try --rate %g or --clip 1",
                     where, rate, t->last_norm, t->options->rate / 4);
 }
@@ -411,6 +412,7 @@ static dip_status evaluate(trainer *t)
     size_t pairs = 0;
     dip_status status = take_weights(t, FIT_TILES);
     if (!status) status = dip_evaluator_recall(t->evaluator, recall, &pairs);
+    if (status == DIP_EINVAL) return unstable(t, NULL, t->options->rate);
     if (status || !pairs) return status;
     const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
                                 {"recall_forward", recall[0]},

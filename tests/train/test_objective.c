@@ -1,0 +1,145 @@
+/* The objective: the sum of its parts with their weights, ramps and starts. */
+#include "support.h"
+
+#include "core/rng.h"
+#include "train/objective.h"
+
+#include <math.h>
+
+enum { N = 6, Z = 4, H = 5, EPOCHS = 11 };
+
+typedef struct rig {
+    float z[2][N * Z], h[2][N * H], dz[2][N * Z], dh[2][N * H];
+    dip_outputs outputs;
+} rig;
+
+static void fill(rig *r)
+{
+    dip_rng rng;
+    dip_rng_init(&rng, 1, 0);
+    r->outputs.n = N;
+    for (int m = 0; m < 2; m++) {
+        for (int i = 0; i < N * Z; i++) r->z[m][i] = (float)dip_rng_normal(&rng);
+        for (int i = 0; i < N * H; i++) r->h[m][i] = (float)dip_rng_normal(&rng);
+        r->outputs.z[m] = r->z[m];
+        r->outputs.h[m] = r->h[m];
+        r->outputs.dz[m] = r->dz[m];
+        r->outputs.dh[m] = r->dh[m];
+    }
+}
+
+static dip_train_options only(const char *loss)
+{
+    dip_train_options o = support_options("objective");
+    o.mim = o.soft = o.mde = o.msp = 0;
+    o.soft_start = 0;
+    if (loss) assert_int_equal(dip_options_set(dip_train_table, &o, loss, "1"), DIP_OK);
+    return o;
+}
+
+static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
+{
+    dip_objective *objective = NULL;
+    dip_loss_values values;
+    assert_int_equal(dip_objective_create(&objective, o, N, Z, H), DIP_OK);
+    dip_objective_run(objective, epoch, EPOCHS, &r->outputs, &values);
+    dip_objective_destroy(objective);
+    return values;
+}
+
+static void it_is_the_weighted_sum_of_its_parts(void **state)
+{
+    (void)state;
+    static const char *const losses[] = {"mim", "soft", "mde", "msp"};
+    static const double weights[] = {0.5, 2, 3, 0.25};
+    rig r, sum;
+    double total = 0;
+    memset(&sum, 0, sizeof sum);
+    fill(&r);
+    for (int i = 0; i < 4; i++) {
+        dip_train_options o = only(losses[i]);
+        total += weights[i] * run(&o, 3, &r).total;
+        for (int k = 0; k < N * Z; k++) sum.dz[0][k] += (float)(weights[i] * r.dz[0][k]);
+        for (int k = 0; k < N * H; k++) sum.dh[1][k] += (float)(weights[i] * r.dh[1][k]);
+    }
+    dip_train_options all = only(NULL);
+    all.mim = weights[0];
+    all.soft = weights[1];
+    all.mde = weights[2];
+    all.msp = weights[3];
+    assert_true(fabs(run(&all, 3, &r).total - total) < 1e-9);
+    for (int k = 0; k < N * Z; k++) assert_true(fabsf(r.dz[0][k] - sum.dz[0][k]) < 1e-6f);
+    for (int k = 0; k < N * H; k++) assert_true(fabsf(r.dh[1][k] - sum.dh[1][k]) < 1e-6f);
+}
+
+static void similar_pairs_are_to_be_increased(void **state)
+{
+    (void)state;
+    rig r;
+    fill(&r);
+    dip_train_options o = only("msp");
+    dip_loss_values values = run(&o, 0, &r);
+    assert_true(values.total == -values.msp);
+    o.msp = -1;
+    assert_true(run(&o, 0, &r).total == values.msp);
+}
+
+static void ramp_rises_geometrically(void **state)
+{
+    (void)state;
+    static const double expected[] = {1e-4, 1e-2, 1};
+    rig r;
+    fill(&r);
+    dip_train_options o = only("mde");
+    o.ramp = DIP_RAMP_GEOMETRIC;
+    for (int i = 0; i < 3; i++) {
+        dip_loss_values values = run(&o, (uint64_t)i * 5, &r);
+        assert_true(fabs(values.total / values.mde - expected[i]) < 1e-9);
+    }
+    o.ramp = DIP_RAMP_NONE;
+    dip_loss_values values = run(&o, 0, &r);
+    assert_true(values.total == values.mde);
+}
+
+static void soft_targets_begin_when_asked(void **state)
+{
+    (void)state;
+    rig r;
+    fill(&r);
+    dip_train_options o = only("soft");
+    o.soft_start = 0.5;
+    assert_true(run(&o, 5, &r).total == 0);
+    assert_true(run(&o, 6, &r).total > 0);
+}
+
+static void losses_reach_what_they_are_asked_to(void **state)
+{
+    (void)state;
+    rig r;
+    fill(&r);
+    dip_train_options o = only("mde");
+    for (int on = DIP_LOSS_ON_H; on <= DIP_LOSS_ON_Z; on++) {
+        float z = 0, h = 0;
+        dip_objective *objective = NULL;
+        o.mde_on = on;
+        assert_int_equal(dip_objective_create(&objective, &o, N, Z, H), DIP_OK);
+        assert_int_equal(dip_objective_uses_h(objective), on == DIP_LOSS_ON_H);
+        dip_objective_destroy(objective);
+        run(&o, 0, &r);
+        for (int k = 0; k < N * Z; k++) z += fabsf(r.dz[0][k]);
+        for (int k = 0; k < N * H; k++) h += fabsf(r.dh[0][k]);
+        assert_true((h > 0) == (on == DIP_LOSS_ON_H) && (z > 0) == (on == DIP_LOSS_ON_Z));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_is_the_weighted_sum_of_its_parts),
+        cmocka_unit_test(similar_pairs_are_to_be_increased),
+        cmocka_unit_test(ramp_rises_geometrically),
+        cmocka_unit_test(soft_targets_begin_when_asked),
+        cmocka_unit_test(losses_reach_what_they_are_asked_to),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

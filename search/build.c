@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "search/calibrate.h"
 #include "search/columns.h"
+#include "search/fit.h"
 #include "search/models.h"
 
 #include <stdio.h>
@@ -127,15 +128,23 @@ static dip_status open_live(build *b)
     return b->model ? DIP_OK : DIP_ENOMEM;
 }
 
+/* A model that was trained again under its name: nothing of the old index is of use. */
+static dip_status keep_or_forget(const build *b, uint32_t position, part *p)
+{
+    bool fits = dip_index_dim(p->old) == b->dim;
+    dip_status status = DIP_OK;
+    if (fits) status = dip_index_fits(b->archive, b->model, position, p->old, &fits);
+    if (!fits) p->old = NULL;
+    return status;
+}
+
 static dip_status open_old_indexes(build *b)
 {
     dip_status status = DIP_OK;
     for (size_t i = 0; i < b->part_count && b->live && !status; i++) {
         part *p = &b->parts[i];
         status = dip_generation_index(b->live, p->modality->name, &p->old);
-        if (!status && p->old && p->embeddings.n && dip_index_dim(p->old) != b->dim)
-            status = dip_fail(DIP_EMISMATCH, "the live index has %zu dimensions, model %s %zu",
-                              dip_index_dim(p->old), b->model, b->dim);
+        if (!status && p->old) status = keep_or_forget(b, (uint32_t)i, p);
     }
     return status;
 }

@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "core/status.h"
 #include "search/calibrate.h"
+#include "search/fit.h"
 #include "search/models.h"
 
 #include <stdlib.h>
@@ -36,16 +37,30 @@ static bool has_stale(const dip_columns *columns, const dip_index *index)
     return false;
 }
 
+static dip_status open_side(dip_search *search, size_t position)
+{
+    dip_side *side = &search->sides[position];
+    const dip_manifest *m = search->manifest;
+    const char *name = dip_archive_modality(search->archive, position)->name;
+    bool fits;
+    dip_status status = dip_generation_index(search->generation, name, &side->index);
+    if (status || !side->index) return status;
+    side->has_stale = has_stale(&search->columns, side->index);
+    status = dip_index_fits(search->archive, m->model, (uint32_t)position, side->index, &fits);
+    if (status || fits) return status;
+    return dip_fail(
+        DIP_EMISMATCH,
+        "model %s has encoded the tiles again since generation %s was built; run diptych "
+        "index",
+        m->model, m->generation);
+}
+
 static dip_status open_sides(dip_search *search)
 {
-    for (size_t i = 0; i < dip_archive_modality_count(search->archive); i++) {
-        dip_side *side = &search->sides[i];
-        const char *name = dip_archive_modality(search->archive, i)->name;
-        dip_status status = dip_generation_index(search->generation, name, &side->index);
-        if (status) return status;
-        side->has_stale = side->index && has_stale(&search->columns, side->index);
-    }
-    return DIP_OK;
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < dip_archive_modality_count(search->archive) && !status; i++)
+        status = open_side(search, i);
+    return status;
 }
 
 dip_status dip_search_open(dip_search **out, const dip_archive *archive,

@@ -182,6 +182,7 @@ static dip_status write_rows(session *s, FILE *csv, FILE *geojson)
     dip_json j;
     dip_status status = DIP_OK;
     dip_json_start(&j, geojson);
+    j.line_depth = 2; /* a line a feature: kind to diff and to editors */
     dip_json_object(&j, NULL);
     dip_json_text(&j, "type", "FeatureCollection");
     dip_json_array(&j, "features");
@@ -194,7 +195,6 @@ static dip_status write_rows(session *s, FILE *csv, FILE *geojson)
         if (status) break;
         csv_row(csv, s->archive, meta, NULL);
         feature(&j, s->archive, meta);
-        fputc('\n', geojson); /* a line a feature: kind to diff and to editors */
         dip_meta_free(meta);
     }
     if (status) return status;

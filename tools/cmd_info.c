@@ -100,6 +100,15 @@ static void band_names(const dip_modality *m, char *out, size_t capacity)
     }
 }
 
+static double finest(const dip_modality *m)
+{
+    double least = 0;
+    for (uint32_t b = 0; b < m->band_count; b++)
+        if (m->bands[b].gsd_m > 0 && (least <= 0 || m->bands[b].gsd_m < least))
+            least = m->bands[b].gsd_m;
+    return least;
+}
+
 static dip_status print_modalities(const contents *c)
 {
     dip_text_table *t;
@@ -117,8 +126,8 @@ static dip_status print_modalities(const contents *c)
         dip_format_count(c->embeddings[i], count, sizeof count);
         dip_text_table_add(t, "%s", count);
         dip_text_table_add(t, "%s", m->bands[0].unit[0] ? m->bands[0].unit : "?");
-        if (m->bands[0].gsd_m > 0)
-            dip_text_table_add(t, "%g", m->bands[0].gsd_m);
+        if (finest(m) > 0)
+            dip_text_table_add(t, "%g", finest(m));
         else
             dip_text_table_add(t, "?");
         dip_text_table_add(t, "%s", bands);

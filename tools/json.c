@@ -55,7 +55,10 @@ static void begin_value(dip_json *json, const char *key)
     bool *filled = &json->filled[json->depth - 1];
     if (*filled) fputc(',', json->out);
     *filled = true;
-    if (json->pretty) fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
+    if (json->pretty)
+        fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
+    else if (json->depth == json->line_depth)
+        fputc('\n', json->out);
     if (!key) return;
     quote(json->out, key);
     fputs(json->pretty ? ": " : ":", json->out);

@@ -13,7 +13,8 @@ enum { DIP_JSON_DEPTH = 16 };
 
 typedef struct dip_json {
     FILE *out;
-    bool pretty; /* a line a value, indented */
+    bool pretty;         /* a line a value, indented */
+    unsigned line_depth; /* values at this depth begin a line; 0: none */
     unsigned depth;
     char closer[DIP_JSON_DEPTH];
     bool filled[DIP_JSON_DEPTH]; /* something stands at this depth already */

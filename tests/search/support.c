@@ -164,6 +164,18 @@ void support_remove(fixture *f, uint64_t id)
     assert_ok(dip_batch_commit(batch));
 }
 
+void support_encode_again(fixture *f)
+{
+    dip_batch *batch;
+    float first[DIM], *v = f->vectors[S2];
+    memcpy(first, v, sizeof first);
+    memmove(v, v + DIM, (f->places - 1) * sizeof first);
+    memcpy(v + (f->places - 1) * DIM, first, sizeof first);
+    assert_ok(dip_batch_begin(&batch, f->archive));
+    assert_ok(dip_batch_add_embeddings(batch, "m", S2, f->id[S2], v, f->places, DIM));
+    assert_ok(dip_batch_commit(batch));
+}
+
 void support_index(fixture *f, dip_engine engine, bool update, dip_indexing_report *report)
 {
     dip_indexing_options options = {.recipe = {.engine = engine, .lists = 16}, .update = update};

@@ -56,6 +56,8 @@ void support_close(fixture *f);
 /** Adds places [first, end) with tiles and embeddings. */
 void support_add(fixture *f, size_t first, size_t end, bool with_embeddings);
 void support_remove(fixture *f, uint64_t id);
+/** As after another training: all s2 tiles get the vectors of their neighbours. */
+void support_encode_again(fixture *f);
 
 /** Builds a generation of model m. */
 void support_index(fixture *f, dip_engine engine, bool update, dip_indexing_report *report);

@@ -460,6 +460,28 @@ static void test_update_adds_and_removes(void **state)
     }
 }
 
+static void test_a_model_that_encoded_again_needs_a_new_index(void **state)
+{
+    (void)state;
+    for (int engine = DIP_ENGINE_EXACT; engine <= DIP_ENGINE_FAISS; engine++) {
+        fixture f;
+        dip_search *search;
+        dip_indexing_report report;
+        support_open(&f, MANY);
+        support_index(&f, (dip_engine)engine, false, NULL);
+        support_encode_again(&f);
+        assert_fails(DIP_EMISMATCH, "encoded the tiles again since generation 000001",
+                     dip_search_open(&search, f.archive, NULL));
+        support_index(&f, (dip_engine)engine, true, &report);
+        assert_false(report.unchanged);
+        assert_false(report.modality[S1].trained);
+        assert_true(report.modality[S2].trained);
+        search = support_search(&f);
+        dip_search_close(search);
+        support_close(&f);
+    }
+}
+
 static void test_tiles_without_embedding_are_counted(void **state)
 {
     fixture f;
@@ -604,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_removed_tiles_never_come_back),
         cmocka_unit_test(test_a_tile_removed_under_an_open_search_is_skipped),
         cmocka_unit_test(test_update_adds_and_removes),
+        cmocka_unit_test(test_a_model_that_encoded_again_needs_a_new_index),
         cmocka_unit_test(test_tiles_without_embedding_are_counted),
         cmocka_unit_test(test_a_stopped_build_changes_nothing),
         cmocka_unit_test(test_many_threads_ask_at_once),

@@ -144,9 +144,12 @@ static dip_status choose_model(session *s)
         return s->model ? DIP_OK : DIP_ENOMEM;
     }
     if (status != DIP_ENOENT && status != DIP_EMISMATCH) return status;
-    if (!s->options->exact)
-        dip_tool_note(s->tool, "%s; measuring by exact search only", dip_last_error());
-    return dip_models_choose(dip_archive_path(s->archive), s->options->model, &s->model);
+    char why[512];
+    snprintf(why, sizeof why, "%s", dip_last_error());
+    status = dip_models_choose(dip_archive_path(s->archive), s->options->model, &s->model);
+    if (!status && !s->options->exact)
+        dip_tool_note(s->tool, "measuring by exact search only: %s", why);
+    return status;
 }
 
 /* ---- telling ---- */

@@ -438,7 +438,7 @@ static dip_status export_all(session *s)
     if (!status && (w == ALL || w == EMBEDDINGS)) {
         status = export_embeddings(s);
         if (status == DIP_ENOENT && w == ALL && !s->options->model) {
-            dip_tool_note(s->tool, "%s; exporting the rest", dip_last_error());
+            dip_tool_note(s->tool, "leaving embeddings out: %s", dip_last_error());
             status = DIP_OK;
         }
     }

@@ -328,6 +328,7 @@ const dip_command dip_cmd_eval = {
         "  map_any@k      average precision; relevant is what shares a label\n"
         "  map_all@k      average precision; relevant is what has the same labels\n"
         "  p@k            share of hits with the query's primary label\n"
+        "  p_any@k        share of hits that share a label with the query\n"
         "chance is the expected value of a random order. A query's own tile is never a hit; tiles\n"
         "without labels are left out where labels count.",
     .options = table,

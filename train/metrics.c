@@ -32,8 +32,8 @@ typedef struct scorer {
 
 const char *dip_metric_name(dip_metric_kind kind)
 {
-    static const char *const names[DIP_METRIC_KIND_COUNT] = {"pair_recall", "f1_item", "f1_macro",
-                                                             "map_any",     "map_all", "p"};
+    static const char *const names[DIP_METRIC_KIND_COUNT] = {
+        "pair_recall", "f1_item", "f1_macro", "map_any", "map_all", "p", "p_any"};
     return names[kind];
 }
 
@@ -109,7 +109,8 @@ static void worth(const scorer *s, uint32_t query, uint32_t hit, double *a, doub
         *a = o.prec;
         *b = o.rec;
         break;
-    case DIP_METRIC_MAP_ANY: *a = o.any; break;
+    case DIP_METRIC_MAP_ANY:
+    case DIP_METRIC_PRECISION_ANY: *a = o.any; break;
     default: *a = o.all; break;
     }
 }

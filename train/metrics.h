@@ -11,6 +11,7 @@
  *                  AP@k = sum over relevant ranks i <= k of (relevant among the first i) / i, divided by
  *                  min(k, relevant in the gallery); queries with nothing relevant in the gallery are left out
  *   p@k            share of hits with the query's primary label
+ *   p_any@k        share of hits that share a label with the query
  *
  * `chance` is the expected value for a random order of the same gallery, computed, not sampled.
  */
@@ -47,6 +48,7 @@ typedef enum dip_metric_kind {
     DIP_METRIC_MAP_ANY,
     DIP_METRIC_MAP_ALL,
     DIP_METRIC_PRECISION,
+    DIP_METRIC_PRECISION_ANY,
     DIP_METRIC_KIND_COUNT
 } dip_metric_kind;
 

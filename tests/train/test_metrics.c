@@ -220,7 +220,7 @@ static void test_every_measure_against_the_reference(void **state)
         else
             compare_metric(&ref);
     }
-    assert_int_equal(ref.metrics, 18 + 15);
+    assert_int_equal(ref.metrics, 21 + 18);
     dip_label_sets_destroy(ref.sets);
     fclose(ref.file);
 }

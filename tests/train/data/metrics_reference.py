@@ -62,6 +62,8 @@ def of_lists(kind, k, queries, gallery, lists, same):
             rows.append((mean([p for p, _ in pairs]), mean([r for _, r in pairs])))
         elif kind == "p":
             rows.append((mean([F(t["primary"] == query["primary"]) for t in got]), F(0)))
+        elif kind == "p_any":
+            rows.append((mean([F(relevant("map_any", query, t)) for t in got]), F(0)))
         else:
             total = sum(relevant(kind, query, t) for t in others)
             if total:
@@ -104,7 +106,7 @@ def write_case(out, name, queries, gallery, same, depth):
             print(tag, t["place"], t["scene"], "|".join(t["labels"]), t["primary"], file=out)
     for hits in lists:
         print("hits", *hits, file=out)
-    for kind in ("pair_recall", "f1_item", "f1_macro", "map_any", "map_all", "p"):
+    for kind in ("pair_recall", "f1_item", "f1_macro", "map_any", "map_all", "p", "p_any"):
         if same and kind == "pair_recall":
             continue
         for k in (1, 2, depth):

@@ -1,5 +1,5 @@
 /*
- * The losses; see loss.h, METHOD in docs/method.md for the formulas.
+ * The losses; see loss.h.
  *
  * All work on unit vectors u = x / |x|, stacked: rows 0..n-1 modality 1, rows n..2n-1 modality 2. A loss makes the
  * gradient with respect to u (`du`), and spread() carries it to x: dx = (I - u u') du / |x|.

@@ -96,10 +96,10 @@ const dip_option dip_train_table[] = {
     REAL("speckle", speckle, 0, 2, "0", "relative deviation of speckle on radar bands"),
     REAL("band-drop", band_drop, 0, 1, "0", "probability that a band is left out"),
     REAL("cutout", cutout, 0, 1, "0", "probability that a square is left out"),
-    REAL("embed-z", embed_z, 0, 1000, "0", "weight of the projection in the embedding"),
+    REAL("embed-z", embed_z, 0, 1000, "0.25", "weight of the projection in the embedding"),
     CHOICE("embed-z-form", embed_z_form, FORMS, "unit", "as it is, centred, or standardised by modality"),
-    REAL("embed-h", embed_h, 0, 1000, "1", "weight of the features before the projection"),
-    CHOICE("embed-h-form", embed_h_form, FORMS, "unit", "as it is, centred, or standardised by modality"),
+    REAL("embed-h", embed_h, 0, 1000, "0.75", "weight of the features before the projection"),
+    CHOICE("embed-h-form", embed_h_form, FORMS, "centred", "as it is, centred, or standardised by modality"),
     INT("embed-views", embed_views, 1, 8, "1", "orientations that an embedding averages: 1, 2, 4 or 8"),
     INT("memory", memory_mb, 0, 1e9, "4096", "MB for prepared tiles; what does not fit is read again"),
     INT("eval-every", eval_every, 0, 100000, "5", "epochs between evaluations on held-out pairs; 0: at the end"),
@@ -114,13 +114,13 @@ const dip_option dip_train_table[] = {
 
 /* What a preset changes, as it would be typed. */
 static const char *const ss_cmir[][2] = {
-    {"epochs", "100"},        {"batch", "128"},     {"stem-kernel", "7"},
+    {"epochs", "30"},         {"batch", "128"},     {"stem-kernel", "7"},
     {"stem-stride", "2"},     {"stem-pool", "yes"}, {"widths", "64,128,256,512"},
     {"blocks", "2,2,2,2"},    {"shared-from", "4"}, {"head-shared", "no"},
     {"input-px", "120"},      {"zero-last", "no"},  {"mde", "1"},
     {"mde-form", "log"},      {"msp", "1"},         {"msp-source", "own"},
     {"ramp", "geometric"},    {"rate", "0.0001"},   {"weight-decay", "0.05"},
-    {"warmup", "10"},         {"average", "0"},     {"zoom-min", "1"},
+    {"warmup", "3"},          {"average", "0"},     {"zoom-min", "1"},
     {"rotations", "no"},      {"embed-z", "0"},     {"embed-h", "1"},
     {"embed-h-form", "unit"}, {NULL, NULL},
 };

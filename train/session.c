@@ -1,0 +1,226 @@
+/* Makes and unmakes a training session; see session.h. */
+#define _GNU_SOURCE
+#include "train/session.h"
+
+#include "core/mem.h"
+#include "core/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const uint64_t init_tag = 0x696e6974;
+
+double dip_session_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void dip_session_note(const dip_session *t, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    if (!t->listener->note) return;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    t->listener->note(t->listener->payload, line);
+}
+
+/* ---- set-up ---- */
+
+static dip_status open_data(dip_session *t, const dip_archive *archive)
+{
+    dip_status status = dip_dataset_open(&t->dataset, archive, t->options->modalities);
+    if (status) return status;
+    t->result->pairs = t->dataset->train_count;
+    t->result->held_pairs = t->dataset->held_count;
+    return DIP_OK;
+}
+
+static dip_status prepare_data(dip_session *t)
+{
+    dip_dataset *d = t->dataset;
+    dip_status status = t->options->statistics == DIP_STATISTICS_MEASURE
+                            ? dip_dataset_measure(d, t->listener->progress)
+                            : dip_dataset_check_statistics(d);
+    if (!status)
+        status = dip_tile_cache_create(&t->cache, d, (size_t)t->options->memory_mb * 1000000);
+    if (!status) status = dip_tile_cache_fill(t->cache, t->listener->progress);
+    if (!status)
+        dip_session_note(t, "%zu training pairs, %zu held out (%s), %zu tiles in memory",
+                         d->train_count, d->held_count, d->held_note,
+                         dip_tile_cache_count(t->cache));
+    return status;
+}
+
+static dip_status make_specs(dip_session *t)
+{
+    dip_status status = dip_train_network(t->options, &t->spec);
+    if (status) return status;
+    t->spec.modality_count = t->dataset->modality_count;
+    memcpy(t->spec.modality, t->dataset->modality, sizeof t->spec.modality);
+    t->model_spec = t->spec;
+    if (t->options->encode_px) t->model_spec.input_px = (uint32_t)t->options->encode_px;
+    status = dip_net_spec_check(&t->spec);
+    return status ? status : dip_net_spec_check(&t->model_spec);
+}
+
+static bool decays(dip_tensor_kind kind)
+{
+    return kind == DIP_TENSOR_CONV || kind == DIP_TENSOR_LINEAR;
+}
+
+static dip_status make_optimiser(dip_session *t)
+{
+    size_t n = 0, tensors = dip_net_tensor_count(t->net);
+    dip_adamw settings = dip_train_adamw(t->options);
+    dip_segment *segments = dip_alloc(tensors * sizeof *segments);
+    if (!segments) return DIP_ENOMEM;
+    for (size_t i = 0; i < tensors; i++) {
+        const dip_tensor *tensor = dip_net_tensor(t->net, i);
+        if (tensor->param_offset == SIZE_MAX) continue;
+        segments[n++] =
+            (dip_segment){tensor->param_offset, tensor->param_count, decays(tensor->kind)};
+    }
+    dip_status status =
+        dip_optimiser_create(&t->optimiser, &settings, segments, n, dip_net_param_count(t->net));
+    dip_free(segments);
+    return status;
+}
+
+static dip_status make_outputs(dip_session *t)
+{
+    size_t batch = (size_t)t->options->batch, z = t->spec.embed_dim;
+    size_t h = dip_net_spec_feature_dim(&t->spec);
+    for (int m = 0; m < 2; m++) {
+        t->outputs.z[m] = dip_alloc(batch * z * sizeof(float));
+        t->outputs.dz[m] = dip_alloc(batch * z * sizeof(float));
+        t->outputs.h[m] = dip_alloc(batch * h * sizeof(float));
+        t->outputs.dh[m] = dip_alloc(batch * h * sizeof(float));
+        if (!t->outputs.z[m] || !t->outputs.dz[m] || !t->outputs.h[m] || !t->outputs.dh[m])
+            return DIP_ENOMEM;
+    }
+    return dip_objective_create(&t->objective, t->options, batch, z, h);
+}
+
+static dip_status make_loader(dip_session *t)
+{
+    const dip_loader_options options = {.seed = (uint64_t)t->options->seed,
+                                        .batch = (size_t)t->options->batch,
+                                        .input_px = t->spec.input_px,
+                                        .augment = dip_train_augment(t->options),
+                                        .independent = t->options->independent};
+    dip_status status = dip_loader_create(&t->loader, t->dataset, t->cache, &options);
+    if (!status) t->epoch_steps = dip_loader_steps(t->loader);
+    return status;
+}
+
+static dip_status make_learner(dip_session *t)
+{
+    dip_embed_spec embedding = dip_train_embedding(t->options);
+    dip_status status = dip_net_create(&t->net, &t->spec, (size_t)t->options->batch, DIP_NET_TRAIN);
+    if (!status) status = make_optimiser(t);
+    if (!status && t->options->average > 0) status = dip_average_create(&t->average, t->net);
+    if (!status) status = make_outputs(t);
+    if (!status)
+        status =
+            dip_evaluator_create(&t->evaluator, t->dataset, t->cache, &t->model_spec, &embedding);
+    return status ? status : make_loader(t);
+}
+
+dip_checkpoint dip_session_checkpoint(dip_session *t)
+{
+    return (dip_checkpoint){t->net, t->optimiser, t->average, t->run.identity};
+}
+
+/* Weights from a checkpoint or, without one, from the seed. */
+static dip_status begin_weights(dip_session *t)
+{
+    dip_checkpoint checkpoint = dip_session_checkpoint(t);
+    bool found = false;
+    t->cursor = (dip_cursor){.best = {-1, -1}};
+    dip_status status = dip_checkpoint_read(t->run.folder, &checkpoint, &t->cursor, &found);
+    if (status) return status;
+    t->result->resumed_from = t->cursor.total;
+    if (found) {
+        dip_session_note(t, "continuing run '%s' at epoch %llu, step %llu", t->run.id,
+                         (unsigned long long)t->cursor.epoch + 1,
+                         (unsigned long long)t->cursor.step);
+        return DIP_OK;
+    }
+    dip_rng rng;
+    dip_rng_init(&rng, (uint64_t)t->options->seed ^ init_tag, 0);
+    dip_net_init(t->net, &rng, t->options->zero_last);
+    dip_net_refresh(t->net);
+    if (t->average) dip_average_reset(t->average);
+    return DIP_OK;
+}
+
+static dip_status open_history(dip_session *t)
+{
+    char *path = dip_run_file(&t->run, "metrics.jsonl");
+    dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
+    dip_free(path);
+    return status ? status : dip_events_open(&t->events, t->run.folder);
+}
+
+void dip_session_fini(dip_session *t)
+{
+    dip_loader_destroy(t->loader);
+    dip_evaluator_destroy(t->evaluator);
+    dip_objective_destroy(t->objective);
+    dip_average_destroy(t->average);
+    dip_optimiser_destroy(t->optimiser);
+    dip_net_destroy(t->net);
+    dip_tile_cache_destroy(t->cache);
+    dip_dataset_close(t->dataset);
+    dip_history_close(t->history);
+    dip_events_close(t->events);
+    dip_run_fini(&t->run);
+    for (int m = 0; m < 2; m++) {
+        dip_free(t->outputs.z[m]);
+        dip_free(t->outputs.dz[m]);
+        dip_free(t->outputs.h[m]);
+        dip_free(t->outputs.dh[m]);
+    }
+}
+
+dip_status dip_session_init(dip_session *t, const dip_archive *archive)
+{
+    dip_status status = dip_train_options_check(t->options);
+    if (!status) status = open_data(t, archive);
+    if (!status) status = dip_run_open(&t->run, dip_archive_path(archive), t->options, t->dataset);
+    if (status) return status;
+    snprintf(t->result->model, sizeof t->result->model, "%s", t->run.id);
+    t->result->already = t->run.state == DIP_RUN_FINISHED;
+    if (t->result->already) return DIP_OK;
+    status = prepare_data(t);
+    if (!status) status = make_specs(t);
+    if (!status) status = make_learner(t);
+    if (!status) status = begin_weights(t);
+    return status ? status : open_history(t);
+}
+
+/* ---- history ---- */
+
+dip_status dip_session_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
+{
+    char tag[96];
+    dip_status status = dip_history_write(t->history, kind, t->cursor.total, fields, count);
+    for (size_t i = 0; !status && i < count; i++) {
+        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
+        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
+    }
+    return status ? status : dip_events_flush(t->events);
+}
+
+double dip_session_pairs_per_second(const dip_session *t)
+{
+    double elapsed = dip_session_seconds() - t->began;
+    double steps = (double)(t->cursor.total - t->began_at);
+    return elapsed > 0 ? steps * (double)t->outputs.n / elapsed : 0;
+}

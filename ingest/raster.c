@@ -10,6 +10,7 @@
 #include "ingest/raster.h"
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/mem.h"
 #include "ingest/acquired.h"
 
@@ -111,17 +112,20 @@ static dip_status dtype_of(GDALRasterBandH band, const char *path, int number, d
 /* ---- coordinates ---- */
 
 static struct {
-    char *key;
+    uint64_t key;                                /* hash of the system's text; 0: free */
     OGRCoordinateTransformationH transformation; /* NULL: this system cannot be transformed */
 } slots[TRANSFORM_SLOTS];
 static unsigned next_slot;
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static OGRCoordinateTransformationH make_transformation(OGRSpatialReferenceH system)
+/* `system` may be NULL: then `epsg` names it. */
+static OGRCoordinateTransformationH make_transformation(OGRSpatialReferenceH system, int32_t epsg)
 {
-    OGRSpatialReferenceH from = OSRClone(system), to = OSRNewSpatialReference(NULL);
+    OGRSpatialReferenceH from = system ? OSRClone(system) : OSRNewSpatialReference(NULL);
+    OGRSpatialReferenceH to = OSRNewSpatialReference(NULL);
     OGRCoordinateTransformationH made = NULL;
-    if (from && to && OSRImportFromEPSG(to, 4326) == OGRERR_NONE) {
+    bool known = from && (system || OSRImportFromEPSG(from, epsg) == OGRERR_NONE);
+    if (known && to && OSRImportFromEPSG(to, 4326) == OGRERR_NONE) {
         OSRSetAxisMappingStrategy(from, OAMS_TRADITIONAL_GIS_ORDER);
         OSRSetAxisMappingStrategy(to, OAMS_TRADITIONAL_GIS_ORDER);
         made = OCTNewCoordinateTransformation(from, to);
@@ -132,34 +136,40 @@ static OGRCoordinateTransformationH make_transformation(OGRSpatialReferenceH sys
 }
 
 /* With the lock held. */
-static OGRCoordinateTransformationH find_transformation(const char *key,
-                                                        OGRSpatialReferenceH system)
+static OGRCoordinateTransformationH find_transformation(uint64_t key, OGRSpatialReferenceH system,
+                                                        int32_t epsg)
 {
     for (unsigned i = 0; i < TRANSFORM_SLOTS; i++)
-        if (slots[i].key && !strcmp(slots[i].key, key)) return slots[i].transformation;
-    char *copy = dip_strdup(key);
-    if (!copy) return NULL;
+        if (slots[i].key == key) return slots[i].transformation;
     unsigned slot = next_slot++ % TRANSFORM_SLOTS;
-    dip_free(slots[slot].key);
     OCTDestroyCoordinateTransformation(slots[slot].transformation);
-    slots[slot].key = copy;
-    slots[slot].transformation = make_transformation(system);
+    slots[slot].key = key;
+    slots[slot].transformation = make_transformation(system, epsg);
     return slots[slot].transformation;
+}
+
+static bool system_key(uint64_t *key, OGRSpatialReferenceH system, int32_t epsg)
+{
+    char code[32], *wkt = NULL;
+    if (epsg) {
+        int length = snprintf(code, sizeof code, "EPSG:%d", (int)epsg);
+        *key = dip_hash64(code, (size_t)length) | 1;
+        return true;
+    }
+    bool known = system && OSRExportToWkt(system, &wkt) == OGRERR_NONE && wkt;
+    if (known) *key = dip_hash64(wkt, strlen(wkt)) | 1;
+    CPLFree(wkt);
+    return known;
 }
 
 static bool to_degrees(OGRSpatialReferenceH system, int32_t epsg, double *x, double *y, int n)
 {
-    char code[32], *wkt = NULL;
-    snprintf(code, sizeof code, "EPSG:%d", (int)epsg);
-    if (!epsg && OSRExportToWkt(system, &wkt) != OGRERR_NONE) {
-        CPLFree(wkt);
-        return false;
-    }
+    uint64_t key;
+    if (!system_key(&key, system, epsg)) return false;
     pthread_mutex_lock(&slots_lock);
-    OGRCoordinateTransformationH transformation = find_transformation(wkt ? wkt : code, system);
+    OGRCoordinateTransformationH transformation = find_transformation(key, system, epsg);
     bool done = transformation && OCTTransform(transformation, n, x, y, NULL);
     pthread_mutex_unlock(&slots_lock);
-    CPLFree(wkt);
     return done;
 }
 
@@ -216,11 +226,8 @@ bool dip_raster_locate(dip_box *box, int32_t epsg, const double transform[6], ui
     dip_raster_init();
     complaint ignored = {0};
     CPLPushErrorHandlerEx(keep_first, &ignored);
-    OGRSpatialReferenceH system = OSRNewSpatialReference(NULL);
     double gsd_m;
-    bool found = system && OSRImportFromEPSG(system, epsg) == OGRERR_NONE &&
-                 locate(box, &gsd_m, system, epsg, transform, width, height);
-    OSRRelease(system);
+    bool found = locate(box, &gsd_m, NULL, epsg, transform, width, height);
     CPLPopErrorHandler();
     return found;
 }

@@ -4,10 +4,13 @@
  * Reading: the header is copied and scanned in one pass by a strict scanner of the JSON that the format allows
  * (strings are decoded in place), then the tensors are sorted by offset, where gaps and overlaps show, and by
  * name, where duplicates show.
+ *
+ * A file that we wrote begins its metadata with a checksum of all its bytes but the checksum's own digits.
  */
 #include "encoder/safetensors.h"
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/mem.h"
 
 #include <assert.h>
@@ -378,6 +381,30 @@ static uint64_t read_u64(const uint8_t *bytes)
     return value;
 }
 
+/* ---- checksum ---- */
+
+static const char checksum_mark[] = "{\"__metadata__\":{\"checksum\":\"";
+enum { CHECKSUM_AT = 8 + sizeof checksum_mark - 1, CHECKSUM_DIGITS = 16 };
+
+static void checksum_of(const uint8_t *bytes, size_t length, char digits[CHECKSUM_DIGITS + 1])
+{
+    size_t rest = CHECKSUM_AT + CHECKSUM_DIGITS;
+    uint64_t hash = dip_hash64_seed(bytes + rest, length - rest, dip_hash64(bytes, CHECKSUM_AT));
+    snprintf(digits, CHECKSUM_DIGITS + 1, "%016llx", (unsigned long long)hash);
+}
+
+/* A file of another program has none, and is taken as it is. */
+static dip_status check_checksum(const uint8_t *bytes, size_t length, const char *name)
+{
+    char digits[CHECKSUM_DIGITS + 1];
+    if (length < CHECKSUM_AT + CHECKSUM_DIGITS ||
+        memcmp(bytes + 8, checksum_mark, sizeof checksum_mark - 1) != 0)
+        return DIP_OK;
+    checksum_of(bytes, length, digits);
+    if (!memcmp(bytes + CHECKSUM_AT, digits, CHECKSUM_DIGITS)) return DIP_OK;
+    return dip_fail(DIP_ECORRUPT, "'%s' is damaged: its checksum does not match", name);
+}
+
 static dip_status parse(dip_safetensors *file, const uint8_t *bytes, size_t length,
                         const char *name)
 {
@@ -397,7 +424,8 @@ static dip_status parse(dip_safetensors *file, const uint8_t *bytes, size_t leng
     scan s = {file->header, file->header + header, file->header, name, file};
     dip_status status = scan_header(&s);
     if (!status) status = place_tensors(file, bytes + 8 + header, length - 8 - header, name);
-    return status ? status : index_names(file, name);
+    if (!status) status = index_names(file, name);
+    return status ? status : check_checksum(bytes, length, name);
 }
 
 dip_status dip_safetensors_parse(dip_safetensors **out, const void *bytes, size_t length,
@@ -527,15 +555,14 @@ static void write_header(FILE *to, const dip_safetensors_tensor *tensors, size_t
                          const dip_safetensors_text *texts, size_t text_count)
 {
     uint64_t at = 0;
-    fputc('{', to);
-    if (text_count) fputs("\"__metadata__\":{", to);
+    fprintf(to, "%s%0*d\"", checksum_mark, (int)CHECKSUM_DIGITS, 0); /* filled in at the end */
     for (size_t i = 0; i < text_count; i++) {
-        if (i) fputc(',', to);
+        fputc(',', to);
         write_string(to, texts[i].key);
         fputc(':', to);
         write_string(to, texts[i].value);
     }
-    if (text_count) fputs(tensor_count ? "}," : "}", to);
+    fputs(tensor_count ? "}," : "}", to);
     for (size_t i = 0; i < tensor_count; i++) {
         const dip_safetensors_tensor *tensor = &tensors[i];
         uint64_t end = at + tensor_bytes(tensor);
@@ -577,6 +604,20 @@ static dip_status write_all(FILE *to, const char *path, const dip_safetensors_te
     return good ? DIP_OK : dip_fail_errno("write", path);
 }
 
+/* Reads back what was written: the checksum then holds for the bytes on disk. */
+static dip_status write_checksum(dip_aside *file)
+{
+    char digits[CHECKSUM_DIGITS + 1];
+    dip_map map;
+    if (fflush(file->stream)) return dip_fail_errno("write", file->path);
+    dip_status status = dip_file_map(&map, file->partial);
+    if (status) return status;
+    checksum_of(map.bytes, map.length, digits);
+    dip_file_unmap(&map);
+    bool good = !fseek(file->stream, CHECKSUM_AT, SEEK_SET) && fputs(digits, file->stream) >= 0;
+    return good ? DIP_OK : dip_fail_errno("write", file->path);
+}
+
 dip_status dip_safetensors_write(const char *path, const dip_safetensors_tensor *tensors,
                                  size_t tensor_count, const dip_safetensors_text *texts,
                                  size_t text_count)
@@ -585,6 +626,7 @@ dip_status dip_safetensors_write(const char *path, const dip_safetensors_tensor 
     dip_status status = dip_file_begin(&file, path);
     if (status) return status;
     status = write_all(file.stream, path, tensors, tensor_count, texts, text_count);
+    if (!status) status = write_checksum(&file);
     if (status) {
         dip_file_abandon(&file);
         return status;

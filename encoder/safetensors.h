@@ -6,6 +6,9 @@
  *            padded with spaces to a multiple of 8
  *   data     the tensors, little-endian, row-major, without gaps or overlaps; offsets count from here
  *
+ * Files of ours begin with {"__metadata__":{"checksum":"<16 hexadecimal digits>": XXH3 of the bytes before the digits,
+ * continued over those behind them. Other readers take it for a text like any other.
+ *
  * The reader trusts nothing: every length, offset and shape is checked before a tensor is handed out, so what
  * dip_safetensors_open() accepts can be read without further checks.
  */
@@ -34,7 +37,7 @@ typedef struct dip_safetensors_entry {
 
 /**
  * Maps a file. Expected failures: DIP_ENOENT, DIP_EFORMAT (not safetensors, or a hostile header),
- * DIP_ECORRUPT (shorter than its header says).
+ * DIP_ECORRUPT (shorter than its header says; the checksum does not match).
  */
 dip_status dip_safetensors_open(dip_safetensors **out, const char *path);
 /** The same from memory, which is borrowed; `name` appears in failure lines. */

@@ -65,6 +65,34 @@ static void round_trip(void **state)
     assert_int_equal(dip_file_remove(folder), DIP_OK);
 }
 
+/* Every byte of a file of ours counts, those of metadata and names too. */
+static void every_changed_byte_is_noticed(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/dip-safetensors-XXXXXX", path[64], *bytes;
+    size_t length;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a.safetensors", folder);
+    const float values[5] = {1, -2, 3.5f, 4, 5};
+    const dip_safetensors_tensor tensors[] = {{"w", 1, {3}, values}, {"b", 1, {2}, values + 3}};
+    const dip_safetensors_text texts[] = {{"mean", "12.25"}};
+    assert_int_equal(dip_safetensors_write(path, tensors, 2, texts, 1), DIP_OK);
+    assert_int_equal(dip_file_read(&bytes, &length, path, 1 << 20), DIP_OK);
+    const char *mark = "checksum";
+    for (size_t i = 0; i < length; i++) {
+        dip_safetensors *file = NULL;
+        /* A broken mark is another program's file: nothing to compare. */
+        bool in_mark = i >= 8 + 18 && i < 8 + 18 + strlen(mark);
+        bytes[i] ^= 1;
+        dip_status status = dip_safetensors_parse(&file, bytes, length, "it");
+        if (!status && !in_mark) fail_msg("byte %zu of %zu was changed unseen", i, length);
+        dip_safetensors_close(file);
+        bytes[i] ^= 1;
+    }
+    dip_free(bytes);
+    assert_int_equal(dip_file_remove(folder), DIP_OK);
+}
+
 static void reads_half_and_brain_floats(void **state)
 {
     (void)state;
@@ -210,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(every_changed_byte_is_noticed),
         cmocka_unit_test(reads_half_and_brain_floats),
         cmocka_unit_test(other_types_are_not_read_as_floats),
         cmocka_unit_test(decodes_escapes),

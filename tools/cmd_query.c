@@ -346,12 +346,13 @@ const dip_command dip_cmd_query = {
     .summary = "find the tiles most similar to a probe",
     .usage = "ARCHIVE PROBE...",
     .text =
-        "A PROBE is a stored tile ('s1/NAME', 'NAME' or '#ID'), a raster file, or a location\n"
-        "('13.52,48.21' is the stored tile nearest to it). A hit's score is the cosine of the two\n"
-        "embeddings; pct is the share of random pairs of this archive, in the same direction, "
-        "that\n"
-        "score lower. There are always as many hits as asked for, if as many tiles pass the "
-        "filters.",
+        "A PROBE is a stored tile ('s1/NAME', 'NAME' or '#ID'), a raster file, a folder with a "
+        "file\n"
+        "'..._BAND.tif' a band, or a location ('13.52,48.21' is the stored tile nearest to it). A\n"
+        "hit's score is the cosine of the two embeddings; pct is the share of random pairs of "
+        "this\n"
+        "archive, in the same direction, that score lower. There are always as many hits as asked\n"
+        "for, if as many tiles pass the filters.",
     .options = table,
     .size = sizeof(options),
     .least_args = 2,

@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/status.h"
+#include "ingest/raster.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -153,18 +154,18 @@ static dip_status split_bands(const char *text, band_names names, uint32_t count
                     count);
 }
 
-static dip_status names_of_file(const dip_raster *raster, const dip_model *model,
+static dip_status names_of_file(const dip_draft *draft, const dip_model *model,
                                 const dip_probe_options *options, band_names names)
 {
-    if (options->bands) return split_bands(options->bands, names, raster->band_count);
+    if (options->bands) return split_bands(options->bands, names, draft->band_count);
     int from = options->from ? dip_model_find_modality(model, options->from) : -1;
     const dip_modality *only = from >= 0 ? dip_model_modality(model, (size_t)from) : NULL;
-    for (uint32_t b = 0; b < raster->band_count; b++) {
-        snprintf(names[b], sizeof names[b], "%s", raster->band_name[b]);
+    for (uint32_t b = 0; b < draft->band_count; b++) {
+        snprintf(names[b], sizeof names[b], "%s", draft->band_name[b]);
         if (names[b][0]) continue;
         /* One band, one wanted: nothing to mistake. */
-        if (raster->band_count != 1 || !only || only->band_count != 1)
-            return nameless(model, options->from, raster->band_count);
+        if (draft->band_count != 1 || !only || only->band_count != 1)
+            return nameless(model, options->from, draft->band_count);
         snprintf(names[b], sizeof names[b], "%s", only->bands[0].name);
     }
     return DIP_OK;
@@ -228,27 +229,11 @@ static void borrow_display(const dip_archive *archive, dip_modality *modality)
 
 static void fill_tile(dip_typed_probe *p, const uint32_t *where)
 {
-    const dip_raster *r = &p->raster;
-    p->tile.meta = (dip_meta){.id = DIP_NO_ID,
-                              .place = DIP_NO_ID,
-                              .name = dip_path_base(p->word),
-                              .place_name = "",
-                              .time = r->time,
-                              .west = r->west,
-                              .south = r->south,
-                              .east = r->east,
-                              .north = r->north,
-                              .epsg = r->epsg,
-                              .labels = "",
-                              .primary_label = "",
-                              .label_source = "",
-                              .split = "",
-                              .scene = "",
-                              .source = "",
-                              .extra = ""};
-    memcpy(p->tile.meta.transform, r->transform, sizeof r->transform);
+    p->tile.meta = p->draft.meta;
+    p->tile.meta.name = *dip_path_base(p->word) ? dip_path_base(p->word) : p->word;
     p->tile.plane_count = p->modality.band_count;
-    for (uint32_t b = 0; b < p->modality.band_count; b++) p->tile.planes[b] = r->planes[where[b]];
+    for (uint32_t b = 0; b < p->modality.band_count; b++)
+        p->tile.planes[b] = p->draft.planes[where[b]];
 }
 
 static dip_status file_probe(dip_typed_probe *p, const dip_archive *archive, dip_search *search,
@@ -259,10 +244,10 @@ static dip_status file_probe(dip_typed_probe *p, const dip_archive *archive, dip
     size_t chosen = 0;
     const dip_model *model = dip_search_model(search);
     if (!model) return DIP_ENOENT;
-    dip_status status = names_of_file(&p->raster, model, options, names);
+    dip_status status = names_of_file(&p->draft, model, options, names);
     if (!status)
         status = choose_encoder(model, options->from, (const char(*)[DIP_WORD_CAPACITY])names,
-                                p->raster.band_count, &chosen, where);
+                                p->draft.band_count, &chosen, where);
     if (status) return status;
     p->modality = *dip_model_modality(model, chosen);
     borrow_display(archive, &p->modality);
@@ -292,7 +277,8 @@ static dip_status init(dip_typed_probe *p, const dip_archive *archive, dip_searc
     if (status || found) return status;
     if (dip_file_exists(p->word) || !strncmp(p->word, "/vsi", 4)) {
         dip_raster_init();
-        status = dip_raster_read(&p->raster, p->word); /* names the file itself */
+        status = dip_file_is_folder(p->word) ? dip_draft_read_folder(&p->draft, p->word)
+                                             : dip_draft_read_raster(&p->draft, p->word);
         if (status) return status;
         status = file_probe(p, archive, search, options);
         return status ? dip_fail_prefix(status, "file '%s'", p->word) : DIP_OK;
@@ -305,9 +291,10 @@ dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive
                                 const dip_probe_options *options)
 {
     *out = (dip_typed_probe){.word = word};
+    dip_draft_init(&out->draft);
     dip_status status = init(out, archive, search, options);
     if (status) dip_typed_probe_fini(out);
     return status;
 }
 
-void dip_typed_probe_fini(dip_typed_probe *probe) { dip_raster_fini(&probe->raster); }
+void dip_typed_probe_fini(dip_typed_probe *probe) { dip_draft_fini(&probe->draft); }

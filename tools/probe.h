@@ -1,10 +1,10 @@
-/** What a user types as a probe: a stored tile, a raster file, a location. */
+/** What a user types as a probe: a stored tile, a raster file or a folder of them, a location. */
 #ifndef TOOLS_PROBE_H
 #define TOOLS_PROBE_H
 
 #include <diptych/search.h>
 
-#include "ingest/raster.h"
+#include "ingest/draft.h"
 
 typedef struct dip_probe_options {
     const char *from;  /* modality, or NULL */
@@ -15,13 +15,14 @@ typedef struct dip_probe_options {
 typedef struct dip_typed_probe {
     const char *word; /* borrowed */
     dip_probe probe;
-    dip_raster raster;
+    dip_draft draft; /* what the file holds */
     dip_tile tile;
     dip_modality modality;
 } dip_typed_probe;
 
 /**
- * "#123" is a tile id; "s1/NAME" or "NAME" a stored tile; "lon,lat" the nearest one; else a raster file.
+ * "#123" is a tile id; "s1/NAME" or "NAME" a stored tile; "lon,lat" the nearest one; else a raster
+ * file, or a folder with a file "<anything>_<band>.tif" a band.
  * Expected failures: DIP_ENOENT (neither tile nor file), DIP_EINVAL (a name that several modalities have; a file
  * whose bands have no names), DIP_EMISMATCH (bands that no encoder wants). Free with dip_typed_probe_fini().
  */

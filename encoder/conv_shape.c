@@ -115,7 +115,7 @@ void dip_conv_pack_backward(const dip_kernel *kernel, const dip_conv *conv,
                 const float *from = weights + out * depth + tap * conv->in_channels + first;
                 for (size_t r = 0; r < DIP_BLOCK; r++)
                     kernel->loops->round(from + r * depth, rows + r * DIP_BLOCK, DIP_BLOCK);
-                kernel->loops->panel(row, 0, panel);
+                kernel->loops->panel(row, 0, panel, DIP_TILE);
             }
 }
 

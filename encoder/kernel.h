@@ -139,8 +139,8 @@ typedef struct dip_matmul {
 /** The loops around the products; the same source compiled for each instruction set (kernel_loops.h). */
 typedef struct dip_loops {
     void (*finish)(const dip_finish *finish, const dip_finish_block *block);
-    /** A panel from 32 rows of 32 values (k runs over rows): rows[r] + offset. */
-    void (*panel)(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel);
+    /** A panel from 32 rows of 32 values (k runs over rows): rows[r] + offset. half: between its halves. */
+    void (*panel)(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel, size_t half);
     /** 16x16 transpose of pairs of values. Rows of source at `stride` elements, of target at 32. */
     void (*transpose)(const dip_bf16 *source, size_t stride, dip_bf16 *target);
     void (*round)(const float *in, dip_bf16 *out, size_t n);

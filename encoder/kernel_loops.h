@@ -91,12 +91,13 @@ static void loop_finish(const dip_finish *f, const dip_finish_block *b)
 
 /* ---- operand layouts ---- */
 
-static inline void loop_panel(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel)
+static inline void loop_panel(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel,
+                              size_t half)
 {
     for (int q = 0; q < DIP_HALF; q++) {
         const dip_bf16 *even = rows[2 * q] + offset, *odd = rows[2 * q + 1] + offset;
-        for (int h = 0; h < 2; h++) {
-            dip_bf16 *to = panel + h * DIP_TILE + q * 2 * DIP_HALF;
+        for (size_t h = 0; h < 2; h++) {
+            dip_bf16 *to = panel + h * half + q * 2 * DIP_HALF;
             for (int c = 0; c < DIP_HALF; c++) {
                 to[2 * c] = even[h * DIP_HALF + c];
                 to[2 * c + 1] = odd[h * DIP_HALF + c];

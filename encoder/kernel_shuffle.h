@@ -17,14 +17,14 @@ static inline __m512i pair_order(int first)
     return _mm512_loadu_si512(order);
 }
 
-static void panel_avx512(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel)
+static void panel_avx512(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel, size_t half)
 {
     const __m512i left = pair_order(0), right = pair_order(DIP_HALF);
     for (int q = 0; q < DIP_HALF; q++, panel += DIP_BLOCK) {
         __m512i even = _mm512_loadu_si512(rows[2 * q] + offset);
         __m512i odd = _mm512_loadu_si512(rows[2 * q + 1] + offset);
         _mm512_storeu_si512(panel, _mm512_permutex2var_epi16(even, left, odd));
-        _mm512_storeu_si512(panel + DIP_TILE, _mm512_permutex2var_epi16(even, right, odd));
+        _mm512_storeu_si512(panel + half, _mm512_permutex2var_epi16(even, right, odd));
     }
 }
 

@@ -160,15 +160,16 @@ static void test_product(void **state)
 static void test_panel_and_transpose(void **state)
 {
     (void)state;
-    dip_bf16 *values = random_bf16(&rng, 32 * 50), panel[DIP_PANEL], tile[DIP_TILE];
+    enum { APART = 700 }; /* between the halves */
+    dip_bf16 *values = random_bf16(&rng, 32 * 50), panel[2 * APART], tile[DIP_TILE];
     const dip_bf16 *rows[32];
     for (size_t r = 0; r < 32; r++) rows[r] = values + (r * 7 % 32) * 50;
     for (size_t b = 0; body_at(b); b++) {
         const dip_loops *loops = body_at(b)->loops;
-        loops->panel(rows, 11, panel);
+        loops->panel(rows, 11, panel, APART);
         for (size_t k = 0; k < 32; k++)
             for (size_t c = 0; c < 32; c++)
-                assert_int_equal(panel[c / 16 * 512 + k / 2 * 32 + c % 16 * 2 + k % 2],
+                assert_int_equal(panel[c / 16 * APART + k / 2 * 32 + c % 16 * 2 + k % 2],
                                  rows[k][11 + c]);
         loops->transpose(values, 50, tile);
         for (size_t r = 0; r < 16; r++)

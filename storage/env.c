@@ -197,15 +197,15 @@ static dip_status open_map(dip_env *env, uint64_t file_bytes)
     return rc ? translate(rc, "open", env->data_path) : DIP_OK;
 }
 
-/* The tree of names is checked before LMDB walks it. A writer elsewhere may outrun us, hence the tries. */
-static dip_status check_main(dip_env *env)
+/* The small trees are checked before LMDB walks them. A writer elsewhere may outrun us, hence the tries. */
+static dip_status check_trees(dip_env *env)
 {
     dip_status status = DIP_OK;
     for (int i = 0; i < MAX_TRIES; i++) {
         dip_txn txn;
         status = dip_txn_begin(&txn, env);
         if (status) return status;
-        status = dip_pages_check_main(env->data_path, dip_txn_snapshot(&txn));
+        status = dip_pages_check_small(env->data_path, dip_txn_snapshot(&txn));
         dip_txn_end(&txn);
         if (status != DIP_EBUSY) break;
     }
@@ -263,7 +263,7 @@ static dip_status create(dip_env **out, const char *folder, char *data_path,
         dip_env_tune.network_fs ? dip_env_tune.network_fs(folder) : dip_file_network_fs(folder);
     dip_status status = env->folder ? dip_pages_check_length(data_path) : DIP_ENOMEM;
     if (!status) status = open_map(env, (uint64_t)info->st_size);
-    if (!status) status = check_main(env);
+    if (!status) status = check_trees(env);
     if (!status) status = open_fixed(env);
     if (status) {
         destroy(env);

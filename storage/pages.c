@@ -35,7 +35,8 @@ enum {
     KIND_LONG = 4,
     NODE_LONG = 1,
     NODE_TREE = 2,
-    NODE_DUPLICATES = 4
+    NODE_DUPLICATES = 4,
+    FLAG_FIXED_MAP = 1
 };
 #define LMDB_MAGIC 0xBEEFC0DEu
 #define NO_PAGE UINT64_MAX
@@ -86,7 +87,9 @@ static bool read_header(header *out, const uint8_t *page)
     out->last_page = get64(page + 136);
     out->snapshot = get64(page + 144);
     uint32_t size = out->free.page_size;
-    return size >= 256 && size <= 65536 && (size & (size - 1)) == 0;
+    /* A file with a fixed address would be mapped over whatever we have there. */
+    return size >= 256 && size <= 65536 && (size & (size - 1)) == 0 &&
+           !(out->free.flags & FLAG_FIXED_MAP);
 }
 
 static dip_status not_lmdb(const char *path)
@@ -481,19 +484,30 @@ static void close_walk(walk *w)
     dip_free(w->spare);
 }
 
-dip_status dip_pages_check_main(const char *path, uint64_t snapshot)
+/* The walk of what every opening reads: the names, and the journal. */
+static dip_status walk_small_trees(walk *w)
+{
+    branch_off *trees = NULL;
+    size_t count = 0;
+    w->stop_at_first = true;
+    walk_tree(w, "main", &w->head.main, check_name);
+    if (w->foreign || w->head.main.flags)
+        return dip_fail(DIP_EFORMAT, "'%s' is an LMDB file, but not a store of Diptych", w->path);
+    dip_status status = w->faults ? DIP_ECORRUPT : collect(w, &trees, &count);
+    for (size_t i = 0; !status && i < count; i++) {
+        if (strcmp(trees[i].name, "journal") != 0) continue;
+        walk_tree(w, trees[i].name, &trees[i].t, NULL);
+        if (w->faults) status = DIP_ECORRUPT;
+    }
+    dip_free(trees);
+    return status;
+}
+
+dip_status dip_pages_check_small(const char *path, uint64_t snapshot)
 {
     walk w;
     dip_status status = open_walk(&w, path, snapshot);
-    if (!status) {
-        w.stop_at_first = true;
-        walk_tree(&w, "main", &w.head.main, check_name);
-        if (w.foreign)
-            status =
-                dip_fail(DIP_EFORMAT, "'%s' is an LMDB file, but not a store of Diptych", path);
-        else if (w.faults)
-            status = DIP_ECORRUPT;
-    }
+    if (!status) status = walk_small_trees(&w);
     close_walk(&w);
     return status;
 }

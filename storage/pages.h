@@ -2,8 +2,8 @@
  * The pages of data.mdb, read without LMDB.
  *
  * LMDB trusts its file: a truncated one ends in SIGBUS, a damaged tree page in a wild pointer. So the length is
- * compared with the header before LMDB opens the file, the small root tree is checked at every open, and `verify`
- * walks every tree before it reads one through LMDB.
+ * compared with the header before LMDB opens the file, the small trees are checked at every open, and `verify` walks
+ * every tree before it reads one through LMDB.
  *
  * Layout of the file (LMDB 0.9, 64-bit, little-endian; p = page size):
  *   page 0, 1   headers; the one with the higher transaction number counts
@@ -27,12 +27,13 @@
 dip_status dip_pages_check_length(const char *path);
 
 /**
- * Checks the tree of sub-database names in the snapshot of a read transaction that the caller holds.
- * DIP_EFORMAT (there is other data in it), DIP_ECORRUPT.
+ * Checks the trees that opening an archive reads, of the sub-databases' names and of the journal, in the snapshot of a
+ * read transaction that the caller holds. DIP_EFORMAT (there is other data in it), DIP_ECORRUPT, DIP_EBUSY (the
+ * snapshot's header was overwritten: take a new one).
  */
-dip_status dip_pages_check_main(const char *path, uint64_t snapshot);
+dip_status dip_pages_check_small(const char *path, uint64_t snapshot);
 
-/** Tells each fault of any tree in one line. The caller holds the snapshot. */
+/** Tells each fault of any tree in one line. As above. */
 dip_status dip_pages_check_all(const char *path, uint64_t snapshot,
                                void (*report)(void *payload, const char *line), void *payload,
                                uint64_t *faults);

@@ -404,13 +404,16 @@ static dip_status take_path(tree *t, const char *path)
     return status;
 }
 
-bool dip_bigearthnet_recognise(const char *path)
+dip_status dip_bigearthnet_recognise(bool *recognised, const char *path)
 {
+    *recognised = false;
+    if (!dip_file_is_folder(path)) return DIP_OK;
     dip_source source = {.state = dip_calloc(1, sizeof(tree))};
-    tree *t = source.state;
-    dip_status status = t && dip_file_is_folder(path) ? take_path(t, path) : DIP_ENOENT;
+    if (!source.state) return DIP_ENOMEM;
+    dip_status status = take_path(source.state, path);
     close_tree(&source);
-    return status == DIP_OK || status == DIP_ENOTSUP;
+    *recognised = status == DIP_OK || status == DIP_ENOTSUP;
+    return *recognised || status == DIP_ENOENT ? DIP_OK : status;
 }
 
 dip_status dip_bigearthnet_open(dip_source *out, const char *const *paths, size_t count,

@@ -15,8 +15,11 @@ typedef struct dip_patch_name {
 /** False for a name that is no patch's. */
 bool dip_patch_name_parse(dip_patch_name *out, const char *name);
 
-/** True if `path` is a folder of patches, or holds one whose name begins with "BigEarthNet". */
-bool dip_bigearthnet_recognise(const char *path);
+/**
+ * Whether `path` is a folder of patches (of version 2 too, for dip_bigearthnet_open() to explain), or holds one whose name
+ * begins with "BigEarthNet". Fails only for want of memory or when a folder cannot be read.
+ */
+dip_status dip_bigearthnet_recognise(bool *recognised, const char *path);
 
 /**
  * Opens one or several folders, each as above. Optical patches come first, then radar ones, each by name.

@@ -2,7 +2,7 @@
  * Import; see import.h.
  *
  * A source is surveyed (which modalities, what is listed twice), its modalities are declared from what the layout says
- * or from the first tile that can be read, and then windows of tiles go in: their files are read on all threads, and
+ * or from what some of its tiles have in common, and then windows of tiles go in: their files are read on all threads, and
  * one transaction adds them in the source's order. A tile's fate does not depend on where a window ends.
  */
 #include "ingest/import.h"
@@ -12,7 +12,7 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "ingest/bigearthnet.h"
-#include "ingest/draft.h"
+#include "ingest/expect.h"
 #include "ingest/manifest.h"
 #include "ingest/modality.h"
 #include "ingest/statistics.h"
@@ -30,15 +30,6 @@ typedef struct entry {
     bool twice;       /* an earlier one has its name */
 } entry;
 
-/* A modality of the source and what its tiles must look like. */
-typedef struct expectation {
-    char name[DIP_WORD_CAPACITY];
-    uint64_t tiles;
-    bool ready;
-    uint32_t position; /* in the archive */
-    dip_grids grids;
-} expectation;
-
 typedef struct slot {
     size_t index;
     enum { SLOT_REFUSED, SLOT_PRESENT, SLOT_READ } fate;
@@ -52,7 +43,7 @@ typedef struct job {
     dip_import_report *report;
     const dip_source *source;
     entry *entries;
-    expectation expected[DIP_MAX_MODALITIES];
+    dip_expectation expected[DIP_MAX_MODALITIES];
     uint32_t expected_count;
     slot *slots;
     size_t slot_count, slot_capacity;
@@ -146,89 +137,17 @@ static void tell_found(const job *j, const char *path)
 
 /* ---- modalities ---- */
 
-/* A modality that has tiles: its first tile is the measure. */
-static dip_status expect_stored(job *j, expectation *e, bool *found)
-{
-    uint64_t *ids;
-    size_t n;
-    dip_tile *tile;
-    *found = false;
-    dip_status status = dip_archive_ids(j->archive, (int)e->position, &ids, &n);
-    if (status) return status;
-    if (n) {
-        status = dip_archive_tile(j->archive, ids[0], &tile);
-        if (!status) {
-            dip_grids_of_tile(&e->grids, tile);
-            dip_tile_free(tile);
-            *found = true;
-        }
-    }
-    dip_ids_free(ids);
-    return status;
-}
-
-static dip_status declare(job *j, expectation *e, const dip_modality *modality)
-{
-    dip_status status = dip_archive_declare(j->archive, modality);
-    if (status) return status;
-    e->position = (uint32_t)dip_archive_find_modality(j->archive, e->name);
-    return DIP_OK;
-}
-
-/* Reads one tile and makes the modality of it; *done says whether it could be read. */
-static dip_status expect_from(job *j, expectation *e, const dip_modality *declared, size_t i,
-                              bool *done)
-{
-    dip_modality modality;
-    dip_draft *draft = dip_alloc(sizeof *draft);
-    if (!draft) return DIP_ENOMEM;
-    dip_draft_init(draft);
-    dip_status status = j->source->read(j->source, i, draft), named = DIP_OK;
-    *done = !status;
-    if (*done) named = dip_modality_name_bands(draft, e->name, declared, j->options);
-    if (*done && !named && !declared) {
-        named = dip_modality_of_draft(&modality, e->name, draft, j->options);
-        if (!named) named = declare(j, e, &modality);
-    }
-    if (*done && !named && declared) {
-        dip_grids_of_draft(&e->grids, draft);
-        named = dip_modality_fit(draft, declared, &e->grids);
-    }
-    if (*done && !named) dip_grids_of_draft(&e->grids, draft);
-    dip_draft_fini(draft);
-    dip_free(draft);
-    if (status == DIP_ENOMEM) return status;
-    return named ? dip_fail_prefix(named, "tile '%s', the first of modality '%s'",
-                                   j->source->name(j->source, i), e->name)
-                 : DIP_OK;
-}
-
-static dip_status expect_first_readable(job *j, uint32_t m, const dip_modality *declared)
-{
-    expectation *e = &j->expected[m];
-    for (size_t i = 0; i < j->source->count && !e->ready; i++) {
-        if (j->entries[i].modality != m || j->entries[i].faulty) continue;
-        dip_status status = expect_from(j, e, declared, i, &e->ready);
-        if (status) return status;
-    }
-    return DIP_OK;
-}
-
 static dip_status prepare_modality(job *j, uint32_t m)
 {
-    expectation *e = &j->expected[m];
-    dip_modality told;
-    int position = dip_archive_find_modality(j->archive, e->name);
-    if (j->source->describe && j->source->describe(j->source, e->name, &told, &e->grids)) {
-        e->ready = true;
-        return declare(j, e, &told);
-    }
-    if (position < 0) return expect_first_readable(j, m, NULL);
-    e->position = (uint32_t)position;
-    dip_status status = expect_stored(j, e, &e->ready);
-    if (status || e->ready) return status;
-    const dip_modality *declared = dip_archive_modality(j->archive, e->position);
-    return expect_first_readable(j, m, declared);
+    size_t *indices = dip_alloc(j->source->count * sizeof *indices), count = 0;
+    if (!indices) return DIP_ENOMEM;
+    for (size_t i = 0; i < j->source->count; i++)
+        if (j->entries[i].modality == m && !j->entries[i].faulty && !j->entries[i].twice)
+            indices[count++] = i;
+    dip_status status =
+        dip_expect(&j->expected[m], j->archive, j->source, indices, count, j->options);
+    dip_free(indices);
+    return status;
 }
 
 /* ---- windows of tiles ---- */
@@ -270,7 +189,7 @@ static dip_status judge(job *j, slot *s)
     }
     if (e->twice) return refuse_slot(s, "it is listed twice; the first one counts");
     s->fate = SLOT_READ;
-    const expectation *x = &j->expected[e->modality];
+    const dip_expectation *x = &j->expected[e->modality];
     if (!x->ready) return DIP_OK;
     dip_status status =
         dip_archive_find_tile(j->archive, x->position, j->source->name(j->source, s->index), &id);
@@ -301,7 +220,7 @@ static dip_status gather(job *j, size_t *next, size_t batch)
 
 static dip_status read_draft(job *j, slot *s)
 {
-    const expectation *e = &j->expected[j->entries[s->index].modality];
+    const dip_expectation *e = &j->expected[j->entries[s->index].modality];
     dip_status status = j->source->read(j->source, s->index, s->draft);
     if (status) return status;
     if (!e->ready)
@@ -497,7 +416,12 @@ static dip_status choose_layout(dip_layout *layout, const char *const *sources, 
 {
     size_t trees = 0;
     if (*layout != DIP_LAYOUT_AUTO) return DIP_OK;
-    for (size_t i = 0; i < count; i++) trees += dip_bigearthnet_recognise(sources[i]);
+    for (size_t i = 0; i < count; i++) {
+        bool recognised;
+        dip_status status = dip_bigearthnet_recognise(&recognised, sources[i]);
+        if (status) return status;
+        trees += recognised;
+    }
     if (trees && trees < count)
         return dip_fail(DIP_EINVAL,
                         "some sources are BigEarthNet folders and some are not; import them one "

@@ -264,10 +264,15 @@ static void test_recognition(void **state)
 {
     (void)state;
     write_tree("tree");
-    assert_true(dip_bigearthnet_recognise(support_path("tree")));
-    assert_true(dip_bigearthnet_recognise(support_path("tree/BigEarthNet-S1")));
-    assert_false(dip_bigearthnet_recognise(support_folder()));
-    assert_false(dip_bigearthnet_recognise(support_path("none")));
+    static const struct {
+        const char *folder;
+        bool expected;
+    } cases[] = {{"tree", true}, {"tree/BigEarthNet-S1", true}, {"", false}, {"none", false}};
+    for (int i = 0; i < 4; i++) {
+        bool recognised;
+        assert_ok(dip_bigearthnet_recognise(&recognised, support_path("%s", cases[i].folder)));
+        assert_int_equal(recognised, cases[i].expected);
+    }
     const char *both[] = {support_path("tree/BigEarthNet-S1"), support_path("tree/BigEarthNet-S2")};
     dip_source source;
     assert_ok(dip_bigearthnet_open(&source, both, 2, true));

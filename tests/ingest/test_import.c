@@ -326,7 +326,7 @@ static void test_wrong_options(void **state)
     assert_fails(dip_import(archive, &source, 1, &options, &report), DIP_EINVAL, "bands 's1='");
     options.bands = "s1=VV,VH";
     assert_fails(dip_import(archive, &source, 1, &options, &report), DIP_EMISMATCH,
-                 "tile 'p00', the first of modality 's1': it has 1 band, --bands names 2");
+                 "tile 'p00' of modality 's1': it has 1 band, --bands names 2");
     options = (dip_import_options){.bands = "s2=r,g,b", .units = "s2=counts"};
     assert_ok(dip_import(archive, &source, 1, &options, &report));
     const dip_modality *s2 = dip_archive_modality(archive, 1);
@@ -396,6 +396,71 @@ static void test_folder_of_bands(void **state)
     dip_archive_close(archive);
 }
 
+/* An odd file at the front does not make the rule for all others. */
+static void test_odd_one_first(void **state)
+{
+    (void)state;
+    char text[512];
+    dip_import_report report;
+    static support_lines lines;
+    size_t used = (size_t)snprintf(text, sizeof text, "tile_id,modality,path\n");
+    for (int i = 0; i < 12; i++) {
+        support_write_raster(support_path("odd/t%d.tif", i),
+                             &(support_raster){i ? 8 : 9, 8, 1, DIP_DTYPE_U8, .base = i});
+        used += (size_t)snprintf(text + used, sizeof text - used, "t%d,m,t%d.tif\n", i, i);
+    }
+    support_write(support_path("odd/manifest.csv"), text);
+    dip_archive *archive = support_archive("odd.archive");
+    assert_ok(support_import(archive, support_path("odd"), &lines, &report));
+    assert_int_equal(report.added, 11);
+    assert_string_equal(lines.line[0], "tile 't0' (m): band band1 is 9x8, expected 8x8; skipped");
+    dip_archive_close(archive);
+}
+
+/* Nothing that can be read: every tile is refused, none is declared. */
+static void test_nothing_readable(void **state)
+{
+    (void)state;
+    dip_import_report report;
+    static support_lines lines;
+    support_write(support_path("void/a.tif"), "x");
+    support_write(support_path("void/manifest.csv"),
+                  "tile_id,modality,path\na,m,a.tif\nb,m,b.tif\n");
+    dip_archive *archive = support_archive("void.archive");
+    assert_ok(support_import(archive, support_path("void"), &lines, &report));
+    assert_int_equal(report.added, 0);
+    assert_int_equal(report.refused, 2);
+    assert_int_equal(dip_archive_modality_count(archive), 0);
+    dip_archive_close(archive);
+}
+
+/* Whichever allocation fails, the import says so, and the next one goes on from there. */
+static void test_short_of_memory(void **state)
+{
+    (void)state;
+    write_pairs("short", 2);
+    dip_threads_set(1);
+    size_t failed = 0;
+    for (size_t n = 1;; n += 1 + n / 16) {
+        dip_import_report report;
+        dip_archive *archive = support_archive("short.archive");
+        char source[1024];
+        snprintf(source, sizeof source, "%s", support_path("short"));
+        dip_mem_fail_after(n);
+        dip_status status = support_import(archive, source, NULL, &report);
+        dip_mem_fail_after(0);
+        if (status) assert_int_equal(status, DIP_ENOMEM);
+        assert_ok(support_import(archive, source, NULL, &report));
+        assert_int_equal(report.added + report.present, 4);
+        assert_int_equal(report.refused, 0);
+        dip_archive_close(archive);
+        if (!status) break;
+        failed++;
+    }
+    if (failed <= 40) fail_msg("only %zu of the allocations mattered", failed);
+    dip_threads_set(0);
+}
+
 static void count_found(void *payload, const dip_import_found *found)
 {
     dip_import_found *kept = payload;
@@ -432,6 +497,9 @@ int main(void)
         cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_footprints),
         cmocka_unit_test(test_folder_of_bands),
+        cmocka_unit_test(test_odd_one_first),
+        cmocka_unit_test(test_nothing_readable),
+        cmocka_unit_test(test_short_of_memory),
         cmocka_unit_test(test_found),
     };
     return cmocka_run_group_tests_name("import", tests, NULL, support_cleanup);

@@ -99,10 +99,6 @@ dip_status dip_file_read(char **bytes, size_t *length, const char *path, size_t 
     dip_status status = regular && size > limit
                             ? too_large(path, size, limit)
                             : read_to_end(fd, path, size + 2, limit, bytes, length);
-    if (!status && regular && *length != size) {
-        dip_free(*bytes);
-        status = dip_fail(DIP_EIO, "'%s' changed while it was read; try again", path);
-    }
     close(fd);
     return status;
 }

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_THREADS = 256, FAILURE_CAPACITY = 1024 };
 
@@ -42,7 +41,6 @@ static job *current;
 static uint64_t posted;
 static unsigned inside, started, wanted;
 static bool quit;
-static pid_t owner;
 static pthread_t threads[MAX_THREADS];
 static _Thread_local bool in_task;
 
@@ -144,10 +142,6 @@ static void start_workers(unsigned n)
         pthread_atfork(NULL, NULL, forget_workers_after_fork);
         atexit(stop_at_exit);
         registered = true;
-    }
-    if (owner != getpid()) {
-        owner = getpid();
-        started = 0;
     }
     while (started + 1 < n) {
         void *argument = (void *)(uintptr_t)(started + 1);

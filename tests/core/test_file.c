@@ -85,6 +85,34 @@ static void test_read_takes_a_pipe_to_its_end(void **state)
     while (wait(NULL) > 0) continue;
 }
 
+/* The kernel's own files say that they have no bytes, or 4096, whatever they hold. */
+static void test_read_takes_files_that_misstate_their_size(void **state)
+{
+    char *bytes;
+    size_t length;
+    (void)state;
+    assert_int_equal(dip_file_read(&bytes, &length, "/proc/self/status", 1 << 20), DIP_OK);
+    assert_in_range(length, 100, 1 << 20);
+    assert_int_equal(strlen(bytes), length);
+    dip_free(bytes);
+}
+
+static void test_size_and_kind(void **state)
+{
+    const char *path = support_path("sized");
+    uint64_t size = 0;
+    (void)state;
+    support_write(path, "12345678");
+    assert_int_equal(dip_file_size(&size, path), DIP_OK);
+    assert_int_equal(size, 8);
+    assert_true(dip_file_exists(path));
+    assert_false(dip_file_is_folder(path));
+    assert_true(dip_file_is_folder(support_folder()));
+    assert_false(dip_file_is_folder(support_path("missing")));
+    assert_null(dip_file_network_fs("/proc"));
+    assert_null(dip_file_network_fs(support_path("missing")));
+}
+
 static void test_map(void **state)
 {
     const char *path = support_path("map");
@@ -275,6 +303,8 @@ int main(void)
         cmocka_unit_test(test_read_holds_to_its_limit),
         cmocka_unit_test(test_read_failures_name_the_path),
         cmocka_unit_test(test_read_takes_a_pipe_to_its_end),
+        cmocka_unit_test(test_read_takes_files_that_misstate_their_size),
+        cmocka_unit_test(test_size_and_kind),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_the_old_file_stands_until_commit),
         cmocka_unit_test(test_abandon_leaves_no_trace),

@@ -12,7 +12,9 @@ typedef struct knobs {
     int64_t k, seed;
     double rate;
     const char *model, *name;
-    int engine;
+    int engine, metric;
+    int64_t limit;
+    double margin;
 } knobs;
 
 #define FIELD(f) offsetof(knobs, f)
@@ -25,6 +27,9 @@ static const dip_option table[] = {
     {"model", 'm', DIP_OPTION_TEXT, FIELD(model), 0, 0, NULL, "FILE", "which model"},
     {"name", 0, DIP_OPTION_TEXT, FIELD(name), 0, 0, "run", NULL, "of the run"},
     {"engine", 0, DIP_OPTION_CHOICE, FIELD(engine), 0, 0, "native", "faiss|native|exact", "by"},
+    {"metric", 0, DIP_OPTION_CHOICE, FIELD(metric), 0, 0, NULL, "l2|cosine", "distance"},
+    {"limit", 0, DIP_OPTION_INT, FIELD(limit), 0, 0, NULL, NULL, "none by default"},
+    {"margin", 0, DIP_OPTION_REAL, FIELD(margin), 0, 0, NULL, "METRES", "none by default"},
     {.name = NULL},
 };
 
@@ -48,6 +53,9 @@ static void test_defaults(void **state)
     assert_null(v.model);
     assert_string_equal(v.name, "run");
     assert_int_equal(v.engine, 1);
+    assert_int_equal(v.metric, 0);
+    assert_int_equal(v.limit, 0);
+    assert_true(v.margin == 0);
 }
 
 /* Splits `line` at spaces into argv and parses it; what is left over comes back joined. */
@@ -91,6 +99,14 @@ static void test_accepted(void **state)
         {"--exact --no-exact", "exact", "no", ""},
         {"--exact=off", "exact", "no", ""},
         {"--exact=true", "exact", "yes", ""},
+        {"--exact=on", "exact", "yes", ""},
+        {"--exact=1", "exact", "yes", ""},
+        {"--colour=false", "colour", "no", ""},
+        {"--colour=0", "colour", "no", ""},
+        {"--colour=no", "colour", "no", ""},
+        {"--margin -1e300", "margin", "-1e+300", ""},
+        {"--limit -9.2e18", "limit", "-9200000000000000000", ""},
+
         {"--no-colour", "colour", "no", ""},
         {"--rate .5", "rate", "0.5", ""},
         {"--rate 1e-4", "rate", "0.0001", ""},
@@ -263,9 +279,12 @@ static void test_nearest_word(void **state)
     static const struct {
         const char *word, *nearest;
     } cases[] = {
-        {"serach", "search"}, {"indx", "index"},       {"improt", "import"}, {"inde", "index"},
-        {"imp", "import"},    {"searching", "search"}, {"zebra", NULL},      {"", NULL},
-        {"x", NULL},          {"index", "index"},      {"sea", "search"},
+        {"serach", "search"}, {"indx", "index"},   {"improt", "import"},
+        {"inde", "index"},    {"imp", "import"},   {"searching", "search"},
+        {"zebra", NULL},      {"", NULL},          {"x", NULL},
+        {"inex", "index"},    {"iindex", "index"}, {"nfo", "info"},
+        {"infos", "info"},    {"im", NULL},        {"index", "index"},
+        {"sea", "search"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

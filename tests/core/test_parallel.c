@@ -7,6 +7,7 @@
 #include "core/rng.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -57,6 +58,59 @@ static int default_threads(void **state)
     unsetenv("DIP_THREADS");
     dip_threads_set(0);
     return 0;
+}
+
+typedef struct meeting {
+    atomic_uint inside;
+    unsigned wanted;
+} meeting;
+
+/* Comes back when all tasks are inside at the same time, which takes as many threads as tasks. */
+static dip_status meet(void *context, size_t task, unsigned worker)
+{
+    meeting *m = context;
+    (void)task, (void)worker;
+    atomic_fetch_add(&m->inside, 1);
+    for (int i = 0; i < 400000 && atomic_load(&m->inside) < m->wanted; i++) usleep(50);
+    if (atomic_load(&m->inside) < m->wanted) return dip_fail(DIP_EBUSY, "alone");
+    return DIP_OK;
+}
+
+static dip_status all_threads_meet(void)
+{
+    meeting m = {.wanted = dip_threads()};
+    return dip_parallel_for(m.wanted, meet, &m);
+}
+
+/* Again after each kind of event in a pool's life. */
+static void test_threads_work_at_the_same_time(void **state)
+{
+    (void)state;
+    for (unsigned threads = 2; threads <= 9; threads += 7) {
+        dip_threads_set(threads);
+        for (int i = 0; i < 50; i++) assert_int_equal(all_threads_meet(), DIP_OK);
+        tally *t = new_tally();
+        t->fail_from = 5;
+        assert_int_equal(dip_parallel_for(100, count_task, t), DIP_EIO);
+        dip_free(t);
+        assert_int_equal(all_threads_meet(), DIP_OK);
+        assert_int_equal(dip_parallel_for(0, meet, NULL), DIP_OK);
+        assert_int_equal(all_threads_meet(), DIP_OK);
+    }
+}
+
+/* With fewer tasks than threads the others must not hinder the next call. */
+static void test_calls_of_all_sizes_follow_each_other(void **state)
+{
+    (void)state;
+    dip_threads_set(6);
+    for (size_t i = 0; i < 2000; i++) {
+        tally *t = i % 100 ? NULL : new_tally();
+        meeting m = {.wanted = 2 + (unsigned)i % 5};
+        assert_int_equal(dip_parallel_for(m.wanted, meet, &m), DIP_OK);
+        if (t) assert_int_equal(dip_parallel_for(300, count_task, t), DIP_OK);
+        dip_free(t);
+    }
 }
 
 static void test_every_task_runs_once(void **state)
@@ -151,6 +205,7 @@ static void test_nested_calls_run_on_their_own_thread(void **state)
             assert_false(o.inner[i]->shared_worker);
             dip_free(o.inner[i]);
         }
+        assert_int_equal(all_threads_meet(), DIP_OK);
     }
 }
 
@@ -213,9 +268,11 @@ static void test_sums_do_not_depend_on_the_number_of_threads(void **state)
 
 static void test_number_of_threads(void **state)
 {
+    cpu_set_t allowed;
     (void)state;
     unsigned processors = dip_threads();
-    assert_in_range(processors, 1, 256);
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    assert_int_equal(processors, CPU_COUNT(&allowed) < 256 ? CPU_COUNT(&allowed) : 256);
     dip_threads_set(5);
     assert_int_equal(dip_threads(), 5);
     dip_threads_set(100000);
@@ -240,7 +297,7 @@ static int work_in_child(void)
     for (size_t i = 0; i < 500; i++)
         if (t->times[i] != 1) return 3;
     dip_free(t);
-    return 0;
+    return all_threads_meet() ? 4 : 0;
 }
 
 /* A child has none of its parent's threads, but a pool of its own as soon as it wants one. */
@@ -326,6 +383,8 @@ static void test_exit_does_not_wait_for_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_threads_work_at_the_same_time, default_threads),
+        cmocka_unit_test_teardown(test_calls_of_all_sizes_follow_each_other, default_threads),
         cmocka_unit_test_teardown(test_every_task_runs_once, default_threads),
         cmocka_unit_test_teardown(test_the_lowest_failure_wins, default_threads),
         cmocka_unit_test_teardown(test_tasks_after_a_failure_are_skipped, default_threads),

@@ -1,4 +1,5 @@
 /* Import of manifests: what goes in, what is refused, ids, resumption, statistics. */
+#define _POSIX_C_SOURCE 200809L
 #include "tests/ingest/support.h"
 
 #include "core/file.h"
@@ -7,6 +8,9 @@
 #include "ingest/manifest.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* A folder with `places` pairs: s1 of one float band, s2 of three. */
 static void write_pairs(const char *folder, int places)
@@ -197,6 +201,54 @@ static void test_resume(void **state)
     assert_int_equal(report.present, 20);
     assert_int_equal(report.refused, 0);
     dip_archive_close(archive);
+}
+
+static int kill_at(void *payload, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)phase, (void)total;
+    if (done >= *(uint64_t *)payload) raise(SIGKILL);
+    return 0;
+}
+
+/* Killed at any batch, an import that is run again ends in what one run gives. */
+static void test_killed(void **state)
+{
+    (void)state;
+    listing whole, pieces;
+    dip_import_report report;
+    char source[1024], path[1024];
+    write_pairs("pairs", 10);
+    snprintf(source, sizeof source, "%s", support_path("pairs"));
+    snprintf(path, sizeof path, "%s", support_path("killed.archive"));
+    const char *sources[] = {source};
+    dip_archive *archive = support_archive("whole.archive");
+    assert_ok(support_import(archive, source, NULL, &report));
+    list_archive(archive, &whole);
+    dip_archive_close(archive);
+    dip_archive_close(support_archive("killed.archive"));
+    dip_threads_set(1); /* no worker may be there when the process forks */
+    for (uint64_t stop = 0; stop < 20; stop += 6) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            dip_progress progress = {kill_at, &stop};
+            dip_import_options options = {.batch = 3, .progress = &progress};
+            if (dip_archive_open(&archive, path, DIP_ARCHIVE_WRITE)) _exit(1);
+            (void)dip_import(archive, sources, 1, &options, &report);
+            _exit(2);
+        }
+        int how = 0;
+        assert_true(waitpid(child, &how, 0) == child);
+        assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+    }
+    assert_ok(dip_archive_open(&archive, path, DIP_ARCHIVE_WRITE));
+    assert_ok(support_import(archive, source, NULL, &report));
+    assert_true(report.present >= 18);
+    assert_int_equal(report.present + report.added, 20);
+    list_archive(archive, &pieces);
+    assert_string_equal(whole.text, pieces.text);
+    dip_archive_close(archive);
+    dip_threads_set(0);
 }
 
 /* ---- what is refused ---- */
@@ -492,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_deterministic),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_killed),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_manifests_refused),
         cmocka_unit_test(test_wrong_options),

@@ -29,7 +29,7 @@ static void whole_view_is_the_tile(void **state)
 static void four_turns_come_back(void **state)
 {
     (void)state;
-    float image[SIZE], once[SIZE], scratch[SIZE], out[SIZE];
+    float image[SIZE], once[SIZE] = {0}, scratch[SIZE], out[SIZE];
     dip_view quarter = {.side = 1, .turns = 1};
     number(image, SIZE);
     memcpy(out, image, sizeof out);

@@ -9,7 +9,8 @@
  * (gate.h). A write transaction that meets MDB_MAP_FULL ends, waits to be alone, doubles the map, begins again and
  * replays its log. Nobody else writes in between, so the replay meets the state that the first try met.
  *
- * Handles of sub-databases are opened in short transactions of their own under `dbs_lock`, as LMDB demands.
+ * Handles of sub-databases are opened in short transactions of their own under `opening`, as LMDB demands. Order of
+ * locks: the gate, `opening`, LMDB's own lock of writers, `names_lock` (the table of handles).
  * Finished read transactions are kept for reuse: renewing one costs a tenth of making one.
  */
 #define _GNU_SOURCE
@@ -54,7 +55,7 @@ struct dip_env {
     bool map_lost; /* it could not be mapped again after a change of size */
     dip_gate gate;
 
-    pthread_mutex_t dbs_lock;
+    pthread_mutex_t opening, names_lock;
     char *db_name[MAX_DBS];
     MDB_dbi dbi[MAX_DBS];
     unsigned db_count;
@@ -234,7 +235,8 @@ static void destroy(dip_env *env)
     if (env->lmdb) mdb_env_close(env->lmdb);
     for (unsigned i = 0; i < env->db_count; i++) dip_free(env->db_name[i]);
     dip_gate_fini(&env->gate);
-    pthread_mutex_destroy(&env->dbs_lock);
+    pthread_mutex_destroy(&env->opening);
+    pthread_mutex_destroy(&env->names_lock);
     pthread_mutex_destroy(&env->idle_lock);
     dip_free(env->folder);
     dip_free(env->data_path);
@@ -250,7 +252,8 @@ static dip_status create(dip_env **out, const char *folder, char *data_path,
         return DIP_ENOMEM;
     }
     dip_gate_init(&env->gate);
-    pthread_mutex_init(&env->dbs_lock, NULL);
+    pthread_mutex_init(&env->opening, NULL);
+    pthread_mutex_init(&env->names_lock, NULL);
     pthread_mutex_init(&env->idle_lock, NULL);
     env->data_path = data_path;
     env->pid = getpid();
@@ -535,38 +538,44 @@ void dip_cursor_close(dip_cursor *cursor)
 
 /* ---- sub-databases ---- */
 
-/* With dbs_lock held. */
-static int known_db(const dip_env *env, const char *name)
+static bool known_db(dip_env *env, const char *name, dip_db *db)
 {
-    for (unsigned i = 0; i < env->db_count; i++)
-        if (!strcmp(env->db_name[i], name)) return (int)i;
-    return -1;
+    bool known = false;
+    pthread_mutex_lock(&env->names_lock);
+    for (unsigned i = 0; !known && i < env->db_count; i++) {
+        known = !strcmp(env->db_name[i], name);
+        if (known) *db = i;
+    }
+    pthread_mutex_unlock(&env->names_lock);
+    return known;
 }
 
+/* With `opening` held. */
 static dip_status remember_db(dip_env *env, const char *name, MDB_dbi dbi, dip_db *db)
 {
     char *copy = dip_strdup(name);
     if (!copy) return DIP_ENOMEM;
+    pthread_mutex_lock(&env->names_lock);
     env->db_name[env->db_count] = copy;
     env->dbi[env->db_count] = dbi;
     *db = env->db_count++;
+    pthread_mutex_unlock(&env->names_lock);
     return DIP_OK;
 }
 
-static dip_status open_db(dip_env *env, const char *name, dip_db *db, bool *found)
+/* In a read transaction of its own, which it ends. */
+static dip_status open_db(dip_txn *txn, const char *name, dip_db *db, bool *found)
 {
-    dip_txn txn;
+    dip_env *env = txn->env;
     MDB_dbi dbi;
-    dip_status status = dip_txn_begin(&txn, env);
-    if (status) return status;
-    int rc = mdb_dbi_open(txn.txn, name, 0, &dbi);
+    int rc = mdb_dbi_open(txn->txn, name, 0, &dbi);
     if (!rc) {
         /* A committed read transaction leaves the handle behind; a reset one would not. */
-        pop(&txn);
-        rc = mdb_txn_commit(txn.txn);
+        pop(txn);
+        rc = mdb_txn_commit(txn->txn);
         dip_gate_leave(&env->gate);
     } else {
-        dip_txn_end(&txn);
+        dip_txn_end(txn);
     }
     *found = !rc;
     if (rc == MDB_NOTFOUND) return DIP_OK;
@@ -575,15 +584,18 @@ static dip_status open_db(dip_env *env, const char *name, dip_db *db, bool *foun
 
 dip_status dip_env_find_db(dip_env *env, const char *name, dip_db *db, bool *found)
 {
-    dip_status status = DIP_OK;
-    pthread_mutex_lock(&env->dbs_lock);
-    int known = known_db(env, name);
-    *found = known >= 0;
-    if (known >= 0)
-        *db = (dip_db)known;
+    dip_txn txn;
+    *found = known_db(env, name, db);
+    if (*found) return DIP_OK;
+    dip_status status = dip_txn_begin(&txn, env);
+    if (status) return status;
+    pthread_mutex_lock(&env->opening);
+    *found = known_db(env, name, db);
+    if (*found)
+        dip_txn_end(&txn);
     else
-        status = open_db(env, name, db, found);
-    pthread_mutex_unlock(&env->dbs_lock);
+        status = open_db(&txn, name, db, found);
+    pthread_mutex_unlock(&env->opening);
     return status;
 }
 
@@ -797,46 +809,48 @@ dip_status dip_write_clear(dip_write *write, dip_db db)
     return record(write, CLEAR, db, (dip_bytes){NULL, 0}, (dip_bytes){NULL, 0});
 }
 
-/* With dbs_lock held and no transaction of this thread active. */
+/* With `opening` held: LMDB's code, and the handle if that is 0. */
+static int create_handle(dip_env *env, const char *name, MDB_dbi *dbi)
+{
+    MDB_txn *txn;
+    int rc = env->map_lost ? ENOMEM : mdb_txn_begin(env->lmdb, NULL, 0, &txn);
+    if (rc) return rc;
+    rc = mdb_dbi_open(txn, name, MDB_CREATE, dbi);
+    if (!rc) return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* With no transaction of this thread active. */
 static dip_status create_db(dip_env *env, const char *name, dip_db *db)
 {
     for (;;) {
-        MDB_txn *txn;
-        MDB_dbi dbi;
+        MDB_dbi dbi = 0;
+        int rc = 0;
+        dip_status status = DIP_OK;
         dip_gate_enter(&env->gate, false);
-        int rc = env->map_lost ? ENOMEM : mdb_txn_begin(env->lmdb, NULL, 0, &txn);
-        if (!rc) {
-            rc = mdb_dbi_open(txn, name, MDB_CREATE, &dbi);
-            if (rc)
-                mdb_txn_abort(txn);
-            else
-                rc = mdb_txn_commit(txn);
+        pthread_mutex_lock(&env->opening);
+        if (!known_db(env, name, db)) {
+            rc = create_handle(env, name, &dbi);
+            if (!rc) status = remember_db(env, name, dbi, db);
         }
+        pthread_mutex_unlock(&env->opening);
         dip_gate_leave(&env->gate);
-        if (!rc) return remember_db(env, name, dbi, db);
-        if (rc != MDB_MAP_FULL) return translate(rc, "write", env->data_path);
-        dip_status status = resize_map(env, env->map_bytes * 2);
-        if (status) return status;
+        if (rc == MDB_MAP_FULL)
+            status = resize_map(env, env->map_bytes * 2);
+        else if (rc)
+            status = translate(rc, "write", env->data_path);
+        if (status || !rc) return status;
     }
 }
 
 dip_status dip_write_db(dip_write *write, const char *name, dip_db *db)
 {
-    dip_env *env = write->txn.env;
-    pthread_mutex_lock(&env->dbs_lock);
-    int known = known_db(env, name);
-    dip_status status = DIP_OK;
-    if (known >= 0)
-        *db = (dip_db)known;
-    else {
-        drop(write);
-        status = create_db(env, name, db);
-    }
-    pthread_mutex_unlock(&env->dbs_lock);
-    if (status || known >= 0) return status;
-    status = start(write);
-    if (status) return status;
-    return settle(write, replay(write));
+    if (known_db(write->txn.env, name, db)) return DIP_OK;
+    drop(write);
+    dip_status status = create_db(write->txn.env, name, db);
+    if (!status) status = start(write);
+    return status ? status : settle(write, replay(write));
 }
 
 static void free_write(dip_write *write)

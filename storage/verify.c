@@ -152,23 +152,37 @@ static dip_status decode_task(void *context, size_t index, unsigned worker)
     return DIP_OK;
 }
 
-static dip_status check_name_of(check *c, const dip_meta *meta)
+/* Whether a name leads to its tile or place; if not, `line` says how. */
+static dip_status follow_name(check *c, int modality, const char *name, uint64_t wanted,
+                              char line[LINE])
 {
     dip_name_key key;
     dip_bytes value;
     uint64_t id;
-    dip_name_key_make(&key, (int)meta->modality, meta->name);
+    dip_name_key_make(&key, modality, name);
     dip_status status = dip_txn_get(&c->txn, DIP_DB_NAME, dip_name_key_bytes(&key), &value);
+    line[0] = '\0';
     if (status) return status;
     if (!value.data)
-        fault(c, "tile %llu: its name '%.80s' does not lead to it; %s", ull(meta->id), meta->name,
-              again);
+        snprintf(line, LINE, "its name '%.80s' leads nowhere", name);
     else if (dip_name_decode(&id, value, dip_name_key_bytes(&key)))
-        fault(c, "tile %llu: %s; %s", ull(meta->id), dip_last_error(), again);
-    else if (id != meta->id)
-        fault(c, "tile %llu: its name '%.80s' leads to tile %llu; %s", ull(meta->id), meta->name,
-              ull(id), again);
+        snprintf(line, LINE, "%s", dip_last_error());
+    else if (id != wanted)
+        snprintf(line, LINE, "its name '%.80s' leads to %llu", name, ull(id));
     return DIP_OK;
+}
+
+static dip_status check_names_of(check *c, const dip_meta *meta)
+{
+    char line[LINE];
+    dip_status status = follow_name(c, (int)meta->modality, meta->name, meta->id, line);
+    if (!status && line[0]) fault(c, "tile %llu: %.300s; %s", ull(meta->id), line, again);
+    if (status || !meta->place_name[0]) return status;
+    status = follow_name(c, DIP_NAME_OF_PLACE, meta->place_name, meta->place, line);
+    if (!status && line[0])
+        fault(c, "place %llu of tile %llu: %.300s; remove the place's tiles and import them again",
+              ull(meta->place), ull(meta->id), line);
+    return status;
 }
 
 static dip_status check_place_of(check *c, const dip_meta *meta)
@@ -214,7 +228,7 @@ static dip_status check_meta(check *c, uint64_t id, dip_bytes value, const tile_
             fault(c, "tile %llu: it has %u planes, modality '%s' has %u bands; restore archive.ini",
                   ull(id), task->plane_count, m->name, m->band_count);
     }
-    dip_status status = check_name_of(c, &meta);
+    dip_status status = check_names_of(c, &meta);
     return status ? status : check_place_of(c, &meta);
 }
 
@@ -337,13 +351,8 @@ static dip_status check_names(check *c)
     while (!status && !(status = dip_cursor_next(&cursor)) && cursor.key.data) {
         uint64_t id;
         bool place = *(const char *)cursor.key.data == 'p';
-        if (dip_name_decode(&id, cursor.value, cursor.key)) {
-            /* A damaged name of a tile was reported with the tile. */
-            if (place)
-                fault(c, "%s; remove the tiles of the place and import them again",
-                      dip_last_error());
-            continue;
-        }
+        /* A damaged name was reported with its tile or place. */
+        if (dip_name_decode(&id, cursor.value, cursor.key)) continue;
         status = check_target(c, &cursor, place, id);
         if (!status) status = tick(c, "names", 1);
     }

@@ -181,6 +181,9 @@ dip_train_options support_options(const char *name)
     options.blocks = "1,1";
     options.shared_from = 1;
     options.embed_dim = 32;
+    options.embed_z = 0;
+    options.embed_h = 1;
+    options.embed_h_form = DIP_EMBED_UNIT;
     options.warmup = 1;
     options.eval_every = 1;
     options.checkpoint_every = 2;

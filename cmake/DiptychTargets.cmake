@@ -1,13 +1,17 @@
 # The program.
 set(all_layers dip_search dip_train dip_ingest dip_index dip_encoder dip_storage dip_core)
 
+# All but main.c is a library, so that tests reach it.
 file(GLOB tool_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/*.c)
-add_executable(diptych ${tool_sources})
-target_link_libraries(diptych PRIVATE diptych_flags ${all_layers})
+list(REMOVE_ITEM tool_sources ${CMAKE_SOURCE_DIR}/tools/main.c)
+add_library(dip_tools STATIC ${tool_sources})
+target_link_libraries(dip_tools PRIVATE diptych_flags PUBLIC ${all_layers})
+add_executable(diptych ${CMAKE_SOURCE_DIR}/tools/main.c)
+target_link_libraries(diptych PRIVATE diptych_flags dip_tools)
 target_compile_definitions(diptych PRIVATE DIPTYCH_VERSION="${PROJECT_VERSION}")
 
 if(DIPTYCH_FUZZ)
-    set_target_properties(diptych PROPERTIES EXCLUDE_FROM_ALL ON)
+    set_target_properties(diptych dip_tools PROPERTIES EXCLUDE_FROM_ALL ON)
 endif()
 
 include(GNUInstallDirs)

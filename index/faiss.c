@@ -31,8 +31,11 @@
 
 enum {
     ITERATIONS = 10,
-    SLAB = 1 << 16,     /* vectors that are encoded before they are appended */
-    ENCODE_BLOCK = 512, /* vectors of one task */
+    MANY_LISTS = 8192, /* k-means takes points times lists: with many lists a quarter of FAISS's */
+    FEW_POINTS = 64,   /* 256 points a list must do */
+    CODE_ITERATIONS = 25, /* FAISS's number, for progress */
+    SLAB = 1 << 16,       /* vectors that are encoded before they are appended */
+    ENCODE_BLOCK = 512,   /* vectors of one task */
     DEPTH = 8,
     TOMBSTONE_PERCENT = 20,
 };
@@ -67,9 +70,11 @@ static dip_status stopped(const char *name)
 
 /* --- Training --- */
 
+/* One k-means after the other, with our assignment step. */
 typedef struct training {
     const dip_build *build;
-    size_t iteration;
+    const char *phase;
+    size_t step, steps; /* iterations */
     dip_status status;
 } training;
 
@@ -78,7 +83,7 @@ static int assign(void *context, const float *vectors, size_t n, const float *ce
 {
     training *t = context;
     const dip_build *b = t->build;
-    if (dip_progress_tick(b->progress, "clustering", t->iteration++, ITERATIONS))
+    if (dip_progress_tick(b->progress, t->phase, t->step++, t->steps))
         t->status = stopped(b->name);
     else
         t->status = dip_nearest(vectors, n, centroids, k, dim, nearest, distances);
@@ -87,7 +92,7 @@ static int assign(void *context, const float *vectors, size_t n, const float *ce
 
 static dip_status cluster(FaissClustering *clustering, const dip_build *b)
 {
-    training t = {.build = b};
+    training t = {.build = b, .phase = "clustering", .steps = ITERATIONS};
     dip_faiss_error error;
     FaissIndex *assigner = NULL;
     int code = dip_faiss_assigner_new(&assigner, b->dim, assign, &t, &error);
@@ -102,16 +107,24 @@ static dip_status cluster(FaissClustering *clustering, const dip_build *b)
 
 static dip_status train_codes(FaissIndex *index, FaissClustering *clustering, const dip_build *b)
 {
+    size_t codes = b->recipe.code_count, size;
+    training t = {.build = b, .phase = "training codes", .steps = codes * CODE_ITERATIONS};
     float *centroids;
-    size_t size;
     dip_faiss_error error;
+    FaissIndex *assigner = NULL;
     faiss_Clustering_centroids(clustering, &centroids, &size);
-    int code = dip_faiss_prepare(index, centroids, faiss_seed(b->recipe.seed), &error);
+    int code = dip_faiss_assigner_new(&assigner, b->dim / codes, assign, &t, &error), failed = 0;
+    if (!code)
+        code = dip_faiss_prepare(index, centroids, faiss_seed(b->recipe.seed), assigner, &error);
+    if (!code) {
+        int before = dip_omp_alone();
+        failed = faiss_Index_train(index, (idx_t)b->n, b->vectors);
+        dip_omp_restore(before);
+        code = dip_faiss_release(index, &error);
+    }
+    faiss_Index_free(assigner);
+    if (t.status) return t.status;
     if (code) return dip_faiss_fail(code, &error, "train", b->name);
-    if (dip_progress_tick(b->progress, "training codes", 0, 1)) return stopped(b->name);
-    int before = dip_omp_alone();
-    int failed = faiss_Index_train(index, (idx_t)b->n, b->vectors);
-    dip_omp_restore(before);
     return failed ? fail_c("train", b->name) : DIP_OK;
 }
 
@@ -130,6 +143,7 @@ static dip_status train(FaissIndex **out, const dip_build *b)
     parameters.niter = ITERATIONS;
     parameters.min_points_per_centroid = 1; /* or FAISS prints advice */
     parameters.seed = faiss_seed(b->recipe.seed);
+    if (b->recipe.lists >= MANY_LISTS) parameters.max_points_per_centroid = FEW_POINTS;
     describe(recipe, sizeof recipe, b->recipe.lists, b->recipe.code_count);
 
     dip_status status = DIP_OK;

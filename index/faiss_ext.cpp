@@ -267,7 +267,8 @@ int dip_faiss_shape_get(const FaissIndex_H *index, dip_faiss_shape *shape, dip_f
     });
 }
 
-int dip_faiss_prepare(FaissIndex_H *index, const float *centroids, int seed, dip_faiss_error *error)
+int dip_faiss_prepare(FaissIndex_H *index, const float *centroids, int seed, FaissIndex_H *assigner,
+                      dip_faiss_error *error)
 {
     return guarded(error, [&] {
         Parts parts(index);
@@ -275,7 +276,13 @@ int dip_faiss_prepare(FaissIndex_H *index, const float *centroids, int seed, dip
         parts.ivf->quantizer->add((idx_t)parts.ivf->nlist, centroids);
         parts.ivf->pq.cp.seed = seed;
         parts.ivf->pq.cp.min_points_per_centroid = 1;
+        parts.ivf->pq.assign_index = reinterpret_cast<Index *>(assigner);
     });
+}
+
+int dip_faiss_release(FaissIndex_H *index, dip_faiss_error *error)
+{
+    return guarded(error, [&] { Parts(index).ivf->pq.assign_index = nullptr; });
 }
 
 int dip_faiss_encode(const FaissIndex_H *index, const float *vectors, size_t n,

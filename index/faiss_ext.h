@@ -53,11 +53,14 @@ int dip_faiss_shape_get(const struct FaissIndex_H *index, dip_faiss_shape *shape
                         dip_faiss_error *error);
 
 /**
- * Prepares an index fresh from the factory for training: sets the (lists, dim) centroids and the seed of the code
- * books, and says that few training vectors are fine, so that FAISS prints no advice.
+ * Prepares an index fresh from the factory for training: sets the (lists, dim) centroids, the seed of the code books and
+ * who assigns vectors to their entries (an assigner of dim / code_count dimensions, borrowed until dip_faiss_release()),
+ * and says that few training vectors are fine, so that FAISS prints no advice.
  */
 int dip_faiss_prepare(struct FaissIndex_H *index, const float *centroids, int seed,
-                      dip_faiss_error *error);
+                      struct FaissIndex_H *assigner, dip_faiss_error *error);
+/** The index forgets the assigner. */
+int dip_faiss_release(struct FaissIndex_H *index, dip_faiss_error *error);
 
 /** 4-bit codes (n, code_bytes) of vectors whose lists are known. */
 int dip_faiss_encode(const struct FaissIndex_H *index, const float *vectors, size_t n,

@@ -25,9 +25,9 @@ static void read_all(const dip_layout_view *view)
         if (row >= layout->count || view->ids[row] != table.sorted[i]) __builtin_trap();
     }
     dip_id_table_fini(&table);
-    volatile float sum = 0;
+    volatile float sum = 0; /* so that the reads stay */
     for (size_t i = 0; view->vectors && i < layout->count * layout->dim; i++)
-        sum += view->vectors[i];
+        sum = sum + view->vectors[i];
 }
 
 /* Both checksums, if the header's counts point into the file. */

@@ -25,36 +25,38 @@ static int teardown(void **state)
     return 0;
 }
 
+enum { FLOOR_NQ = 60, FLOOR_K = 10 };
+
+static void assert_recall(const dip_index *index, const float *vectors, const uint64_t *ids,
+                          const float *queries, dip_index_params params, double floor)
+{
+    uint64_t hits[FLOOR_NQ * FLOOR_K];
+    float scores[FLOOR_NQ * FLOOR_K];
+    size_t n = dip_index_count(index), dim = dip_index_dim(index);
+    assert_ok(dip_index_search(index, queries, FLOOR_NQ, FLOOR_K, &params, NULL, 0, hits, scores));
+    double recall = support_recall(vectors, ids, n, dim, queries, FLOOR_NQ, FLOOR_K, hits);
+    if (recall < floor)
+        fail_msg("%s at nprobe %u, depth %u: recall %.4f", dip_index_describe(index), params.nprobe,
+                 params.depth, recall);
+}
+
 static void recall_reaches_its_floor(void **state)
 {
     (void)state;
     static const struct {
         size_t n, dim;
-        dip_index_params params;
-        double floor;
-    } cases[] = {
-        {20000, 64, {16, 8}, .97}, {20000, 128, {16, 8}, .97}, {20000, 128, {0, 0}, .97},
-        {20000, 128, {1, 4}, .9},  {4000, 32, {16, 8}, .97},   {4000, 256, {16, 8}, .97},
-        {3000, 512, {16, 8}, .97}, {4000, 33, {16, 8}, .97},   {4000, 31, {16, 8}, .97},
-    };
-    enum { NQ = 100, K = 10 };
-    size_t built_n = 0, built_dim = 0;
+    } cases[] = {{20000, 64}, {20000, 128}, {4000, 32}, {4000, 256},
+                 {3000, 512}, {4000, 33},   {4000, 31}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         size_t n = cases[c].n, dim = cases[c].dim;
-        float *vectors = support_vectors(n, dim, 11, 0, n / 40),
-              *queries = support_vectors(NQ, dim, 11, 1, n / 40);
-        uint64_t *ids = support_ids(n), hits[NQ * K];
-        float scores[NQ * K];
-        dip_index *index = NULL;
-        if (n != built_n || dim != built_dim)
-            index = support_index(folder, "r", DIP_ENGINE_FAISS, vectors, ids, n, dim);
-        else
-            assert_ok(dip_index_open(&index, folder, "r"));
-        built_n = n, built_dim = dim;
+        float *vectors = support_vectors(n, dim, 11, 0, n / 40);
+        float *queries = support_vectors(FLOOR_NQ, dim, 11, 1, n / 40);
+        uint64_t *ids = support_ids(n);
+        dip_index *index = support_index(folder, "r", DIP_ENGINE_FAISS, vectors, ids, n, dim);
         assert_int_equal(dip_index_engine(index), DIP_ENGINE_FAISS);
-        assert_ok(dip_index_search(index, queries, NQ, K, &cases[c].params, NULL, 0, hits, scores));
-        double recall = support_recall(vectors, ids, n, dim, queries, NQ, K, hits);
-        if (recall < cases[c].floor) fail_msg("%s: recall %.4f", dip_index_describe(index), recall);
+        assert_recall(index, vectors, ids, queries, (dip_index_params){0, 0}, .97);
+        assert_recall(index, vectors, ids, queries, (dip_index_params){16, 8}, .97);
+        assert_recall(index, vectors, ids, queries, (dip_index_params){2, 4}, .9);
         dip_index_close(index);
         free(vectors), free(queries), free(ids);
     }
@@ -100,7 +102,7 @@ static void assert_same_files(const char *a, const char *b)
 static void bytes_do_not_depend_on_threads(void **state)
 {
     (void)state;
-    enum { N = 6000, DIM = 64 };
+    enum { N = 5000, DIM = 32 };
     float *vectors = support_vectors(N, DIM, 4, 0, 100);
     uint64_t *ids = support_ids(N);
     dip_index_recipe recipe = {.engine = DIP_ENGINE_FAISS, .seed = 3};

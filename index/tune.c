@@ -64,16 +64,16 @@ static dip_status measure(const trial *t, dip_index_params params, double *recal
 }
 
 /*
- * Nanoseconds of one query, near enough to rank: ranking the lists, a table for each probed list, 32 codes a few
- * nanoseconds, a cache miss for each candidate.
+ * Nanoseconds of one query that depend on the parameters, as measured, near enough to rank: the look-up table of each
+ * probed list (16 entries a code), the codes in it, and the refinement of each candidate.
  */
 static double cost(const trial *t, dip_index_params params)
 {
     const dip_layout *layout = &t->index->view.layout;
-    double in_lists = (double)layout->count * params.nprobe / layout->lists;
-    double table = 16.0 * layout->code_count * 0.5, code = 0.01 * layout->code_count;
-    return layout->lists * 0.02 * layout->dim + params.nprobe * table + in_lists * code +
-           (double)params.depth * (double)t->k * (50 + 0.1 * layout->dim);
+    double probe = 16 * 2.2 * layout->code_count;
+    double codes = 0.015 * layout->code_count * (double)layout->count / layout->lists;
+    double candidate = 60 + 0.5 * layout->dim;
+    return params.nprobe * (probe + codes) + (double)params.depth * (double)t->k * candidate;
 }
 
 typedef struct choice {

@@ -61,14 +61,29 @@ static bool decode_text(char *out, size_t capacity, const char *value)
     return true;
 }
 
+/* Whether a byte of a value has to be written as %XX: ';' would begin a remark after a blank. */
+static bool special(const char *text, size_t i, size_t length)
+{
+    unsigned char c = (unsigned char)text[i];
+    if (c < ' ' || c == 127 || c == '%') return true;
+    bool end = i == 0 || i + 1 == length;
+    return c == ' ' ? end : c == ';' && (i == 0 || text[i - 1] == ' ');
+}
+
+static size_t encoded_length(const char *text)
+{
+    size_t length = strlen(text), bytes = 0;
+    for (size_t i = 0; i < length; i++) bytes += special(text, i, length) ? 3 : 1;
+    return bytes;
+}
+
 static void encode_text(FILE *file, const char *key, const char *text)
 {
     size_t length = strlen(text);
     fprintf(file, "%s = ", key);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
-        bool end = i == 0 || i + 1 == length;
-        if (c < ' ' || c == 127 || c == '%' || c == ';' || (c == ' ' && end))
+        if (special(text, i, length))
             fprintf(file, "%%%02X", c);
         else
             putc(c, file);
@@ -217,10 +232,11 @@ static int any_key(void *user, const char *section, const char *key, const char 
     return unknown(section, key);
 }
 
-/* Puts the modalities where their positions say, without gaps. */
+/* Puts the modalities where their positions say, without gaps, and checks that all can be written again. */
 static void arrange(parser *p)
 {
     dip_config *c = p->config;
+    if (dip_title_check(c->title)) refuse(p, "%s", dip_last_error());
     for (uint32_t i = 0; i < p->count && !p->status; i++) {
         const char *name = p->found[i]->name;
         if (!p->has_position[i])
@@ -338,7 +354,7 @@ static void write_modality(FILE *file, unsigned position, const dip_modality *mo
     if (modality->display[2][0]) encode_text(file, "display.blue", modality->display[2]);
 }
 
-static void write_config(FILE *file, const dip_config *config)
+static void print(FILE *file, const dip_config *config)
 {
     fprintf(file, "; An archive of Diptych. Pixels and metadata are in store/; docs/formats.md has "
                   "it all.\n");
@@ -349,14 +365,19 @@ static void write_config(FILE *file, const dip_config *config)
         write_modality(file, i, config->modalities[i]);
 }
 
+void dip_config_print(FILE *file, const dip_config *config)
+{
+    locale_t before = (locale_t)0, plain = plain_locale(&before);
+    print(file, config);
+    restore_locale(plain, before);
+}
+
 dip_status dip_config_write(const dip_config *config, const char *path)
 {
     dip_aside file;
     dip_status status = dip_file_begin(&file, path);
     if (status) return status;
-    locale_t before = (locale_t)0, plain = plain_locale(&before);
-    write_config(file.stream, config);
-    restore_locale(plain, before);
+    dip_config_print(file.stream, config);
     return dip_file_commit(&file);
 }
 
@@ -364,9 +385,7 @@ dip_status dip_config_write(const dip_config *config, const char *path)
 
 dip_status dip_title_check(const char *title)
 {
-    size_t bytes = 0;
-    for (const char *at = title; *at; at++)
-        bytes += (unsigned char)*at < ' ' || *at == '%' || *at == ';' ? 3 : 1;
+    size_t bytes = encoded_length(title);
     if (bytes < DIP_TITLE_CAPACITY) return DIP_OK;
     return dip_fail(DIP_EINVAL, "title '%.40s...' has %zu bytes; %d is the most", title, bytes,
                     DIP_TITLE_CAPACITY - 1);

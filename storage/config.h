@@ -15,8 +15,8 @@
  *   band.1.stddev = 5.1
  *   display.red = VV               display.green, display.blue; only red: grey
  *
- * In values, %XX stands for the byte XX (hexadecimal): '%', ';', control characters and blanks at the ends are written
- * so. Unknown keys and sections are left alone, with a line in the debug log. The file comes from outside.
+ * In values, %XX stands for the byte XX (hexadecimal): '%', control characters, blanks at the ends and a ';' after a
+ * blank are written so. A line has 197 bytes at most. Unknown keys and sections are left alone, with a line in the debug log. The file comes from outside.
  */
 #ifndef STORAGE_CONFIG_H
 #define STORAGE_CONFIG_H
@@ -25,12 +25,14 @@
 
 #include <diptych/tile.h>
 
+#include <stdio.h>
+
 enum { DIP_TITLE_CAPACITY = 129, DIP_CONFIG_MAX_BYTES = 1 << 22 };
 
 typedef struct dip_config {
     unsigned format;
     char title[DIP_TITLE_CAPACITY];
-    char created_by[64];
+    char created_by[48];
     uint32_t modality_count;
     dip_modality *modalities[DIP_MAX_MODALITIES]; /* owned; in order of position */
 } dip_config;
@@ -40,6 +42,7 @@ void dip_config_fini(dip_config *config);
 /** `path` is for messages. Expected failure: DIP_EFORMAT, also for a newer format, with the line. */
 dip_status dip_config_parse(dip_config *config, const char *text, const char *path);
 dip_status dip_config_read(dip_config *config, const char *path);
+void dip_config_print(FILE *file, const dip_config *config);
 /** Aside, synced and renamed. */
 dip_status dip_config_write(const dip_config *config, const char *path);
 

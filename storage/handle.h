@@ -20,7 +20,7 @@ typedef struct dip_modality_node {
 
 struct dip_archive {
     char *path, *config_path;
-    char title[DIP_TITLE_CAPACITY], created_by[64];
+    char title[DIP_TITLE_CAPACITY], created_by[48];
     dip_archive_mode mode;
     dip_env *env;
     bool locked; /* we are the writer */

@@ -42,7 +42,8 @@ static inline vf vf_load(const float *from)
 
 static inline void vf_store(float *to, vf v) { memcpy(to, &v, sizeof v); }
 
-static inline vf vf_set(float value) { return (vf){0} + value; }
+/** Minus, not plus: x - 0 is x for every x, so nothing is left to compute. */
+static inline vf vf_set(float value) { return value - (vf){0}; }
 
 static inline vf vf_fma(vf a, vf b, vf c)
 {

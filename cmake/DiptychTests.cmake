@@ -11,8 +11,9 @@ enable_testing()
 # Suppressions and what an uninstrumented OpenMP needs; the files say why.
 set(test_environment "OMP_WAIT_POLICY=PASSIVE")
 if(DIPTYCH_SANITIZE MATCHES "address")
+    # Without detect_stack_use_after_return: gcc 12 puts 64-byte vectors on its stand-in stack without aligning them.
     list(APPEND test_environment
-        "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1"
+        "ASAN_OPTIONS=detect_stack_use_after_return=0:strict_string_checks=1:allocator_may_return_null=1"
         "UBSAN_OPTIONS=print_stacktrace=1"
         "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 elseif(DIPTYCH_SANITIZE MATCHES "thread")

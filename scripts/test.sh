@@ -24,7 +24,7 @@ passed=0 failed=0 skipped=0 ran=()
 # Adds up what ctest counted: attributes of the report's <testsuite>.
 count() {
     local tests failures ignored head
-    head=$(tr '\n' ' ' <"$1" | grep -o '<testsuite [^>]*>' | head -n 1)
+    head=$(tr '\n\t' '  ' <"$1" | grep -o '<testsuite [^>]*>' | head -n 1)
     attribute() { sed -nE "s/.* $1=\"([0-9]+)\".*/\1/p" <<<"$head"; }
     tests=$(attribute tests) failures=$(attribute failures)
     ignored=$(($(attribute skipped) + $(attribute disabled)))
@@ -56,7 +56,8 @@ run_stage() {
     [ "$stage" != fuzz ] || cmake -DDIPTYCH_FUZZ_SECONDS="${DIPTYCH_FUZZ_SECONDS:-15}" "$folder" >/dev/null
     built=$((SECONDS - started))
     # shellcheck disable=SC2046
-    $(runner_of "$stage") ctest --preset "$preset" --parallel "$(nproc)" --no-tests=error --output-junit "$report" || status=1
+    $(runner_of "$stage") ctest --preset "$preset" --parallel "$(nproc)" --no-tests=error --no-label-summary --output-junit "$report" |
+        sed -u '/^ *Start /d' || status=1
     if [ -s "$report" ]; then count "$report"; else failed=$((failed + 1)); fi
     ran+=("$(printf '%-6s %s, built in %d s, tested in %d s' "$stage" "$([ $status = 0 ] && echo passed || echo FAILED)" "$built" $((SECONDS - started - built)))")
     return "$status"

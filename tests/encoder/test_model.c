@@ -354,6 +354,29 @@ static void spoiled_files_do_not_crash(void **state)
     free_rig(&r);
 }
 
+/* Whichever allocation fails, opening and encoding say so and leave nothing behind (ASan watches). */
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    static tile_set set;
+    float vectors[TILES * DIM];
+    rig r = make_rig(plain);
+    dip_model_close(write_and_open(&r));
+    make_tiles(&set, 1);
+    size_t n = 1;
+    for (dip_status status = DIP_ENOMEM; status; n++) {
+        dip_model *model = NULL;
+        dip_mem_fail_after(n);
+        status = dip_model_open(&model, model_path());
+        if (!status) status = dip_model_encode(model, 0, set.list, TILES, vectors);
+        dip_mem_fail_after(0);
+        dip_model_close(model);
+        if (status) assert_int_equal(status, DIP_ENOMEM);
+    }
+    assert_true(n > 30);
+    free_rig(&r);
+}
+
 /* ---- the embedding ---- */
 
 static void centring_takes_the_mean_away(void **state)
@@ -443,6 +466,7 @@ int main(void)
         cmocka_unit_test(wrong_metadata_is_refused),
         cmocka_unit_test(texts_come_back),
         cmocka_unit_test(spoiled_files_do_not_crash),
+        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(centring_takes_the_mean_away),
         cmocka_unit_test(constants_are_kept_in_the_file),
         cmocka_unit_test(views_make_it_blind_to_orientation),

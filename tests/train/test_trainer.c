@@ -259,6 +259,27 @@ static void every_loss_can_be_trained_with(void **state)
     dip_archive_close(archive);
 }
 
+/* Allocations of the set-up, of the data, of an evaluation, of a checkpoint: whichever fails, the run goes on later. */
+static void an_allocation_may_fail_anywhere(void **state)
+{
+    (void)state;
+    dip_train_options options = support_options("m");
+    dip_train_result result;
+    dip_archive *archive = support_archive("allocation", &plain);
+    options.epochs = 1;
+    size_t n = 1;
+    for (dip_status status = DIP_ENOMEM; status; n += 1 + n / 6) {
+        dip_mem_fail_after(n);
+        status = train(archive, &options, 0, &result);
+        dip_mem_fail_after(0);
+        if (status) assert_int_equal(status, DIP_ENOMEM);
+        assert_true(n < 100000);
+    }
+    assert_true(n > 100);
+    assert_true(dip_file_exists(support_path("allocation/models/m.safetensors")));
+    dip_archive_close(archive);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +293,7 @@ int main(void)
         cmocka_unit_test(patience_stops_early_and_the_best_is_kept),
         cmocka_unit_test(a_nan_in_a_tile_is_named),
         cmocka_unit_test(instability_names_the_likely_cause),
+        cmocka_unit_test(an_allocation_may_fail_anywhere),
         cmocka_unit_test(every_loss_can_be_trained_with),
     };
     return cmocka_run_group_tests(tests, NULL, support_cleanup);

@@ -43,36 +43,31 @@ static dip_status set_paths(dip_run *run, const char *archive_path)
     return run->folder && run->model_path ? DIP_OK : DIP_ENOMEM;
 }
 
-/* Does the folder's config.ini begin with our identity? */
-static dip_status compare(const dip_run *run, bool *same)
+/* Does config.ini begin with our identity? */
+static dip_status compare(const dip_run *run, const char *config, bool *same)
 {
-    char *path = dip_run_file(run, "config.ini"), *text = NULL;
+    char *text = NULL;
     size_t length, identity = strlen(run->identity);
-    dip_status status = path ? DIP_OK : DIP_ENOMEM;
-    *same = false;
-    if (!status && dip_file_exists(path)) {
-        status = dip_file_read(&text, &length, path, CONFIG_LIMIT);
-        if (!status) *same = length >= identity && !memcmp(text, run->identity, identity);
-    }
+    dip_status status = dip_file_read(&text, &length, config, CONFIG_LIMIT);
+    *same = !status && length >= identity && !memcmp(text, run->identity, identity);
     dip_free(text);
-    dip_free(path);
     return status;
 }
 
-/* Whether the present id can be ours, and in which state. */
+/* Whether the present id can be ours, and in which state. A folder without config.ini never got to run. */
 static dip_status look(dip_run *run, bool *ours)
 {
-    char *finished = dip_run_file(run, "finished.ini");
-    if (!finished) return DIP_ENOMEM;
-    dip_status status = DIP_OK;
-    if (dip_file_is_folder(run->folder)) {
-        status = compare(run, ours);
+    char *config = dip_run_file(run, "config.ini"), *finished = dip_run_file(run, "finished.ini");
+    dip_status status = config && finished ? DIP_OK : DIP_ENOMEM;
+    if (!status && dip_file_exists(config)) {
         bool done = dip_file_exists(finished) && dip_file_exists(run->model_path);
         run->state = done ? DIP_RUN_FINISHED : DIP_RUN_UNFINISHED;
-    } else {
-        *ours = !dip_file_exists(run->model_path);
+        status = compare(run, config, ours);
+    } else if (!status) {
         run->state = DIP_RUN_NEW;
+        *ours = !dip_file_exists(run->model_path);
     }
+    dip_free(config);
     dip_free(finished);
     return status;
 }

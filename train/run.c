@@ -99,6 +99,22 @@ static dip_status write_config(const dip_run *run, const dip_train_options *opti
     return status;
 }
 
+/* Leaves config.ini alone: killed half-way, the folder still belongs to this run. */
+static dip_status empty_folder(const dip_run *run)
+{
+    char **names = NULL;
+    size_t count = 0;
+    dip_status status = dip_folder_list(&names, &count, run->folder);
+    for (size_t i = 0; !status && i < count; i++) {
+        if (!strcmp(names[i], "config.ini")) continue;
+        char *path = dip_run_file(run, names[i]);
+        status = path ? dip_file_remove(path) : DIP_ENOMEM;
+        dip_free(path);
+    }
+    dip_names_free(names, count);
+    return status;
+}
+
 dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_options *options,
                         const dip_dataset *dataset)
 {
@@ -107,7 +123,7 @@ dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_
     if (!status) status = find_name(run, archive_path, options->name);
     bool anew = options->force || (!options->resume && run->state == DIP_RUN_UNFINISHED);
     if (!status && anew && run->state != DIP_RUN_NEW) {
-        status = dip_file_remove(run->folder);
+        status = empty_folder(run);
         run->state = DIP_RUN_NEW;
     }
     if (!status && run->state == DIP_RUN_NEW) {

@@ -145,13 +145,16 @@ static void *read_on(void *argument)
 {
     reading *r = argument;
     while (!atomic_load(&r->stop)) {
+        uint64_t faults = 0;
         if (!read_round(r->archive)) atomic_store(&r->failed, true);
+        if (dip_archive_verify(r->archive, NULL, NULL, NULL, NULL, &faults) || faults)
+            atomic_store(&r->failed, true);
         atomic_fetch_add(&r->rounds, 1);
     }
     return NULL;
 }
 
-static void threads_read_while_the_map_grows(void **state)
+static void threads_read_and_verify_while_the_map_grows(void **state)
 {
     dip_archive *archive = new_archive(*state);
     reading r = {.archive = archive};
@@ -370,7 +373,7 @@ int main(void)
         TEST(a_second_process_must_wait),
         TEST(the_map_grows_within_a_batch),
         TEST(every_change_survives_growing),
-        TEST(threads_read_while_the_map_grows),
+        TEST(threads_read_and_verify_while_the_map_grows),
         TEST(batches_of_threads_take_turns),
         TEST(a_network_file_system_is_read_only),
         TEST(a_truncated_store_is_refused),

@@ -29,6 +29,7 @@ typedef struct weights_plan {
     const dip_conv_weights_job *job;
     part_fn add;
     size_t blocks, groups, ranges;
+    size_t unit; /* images that should stay together */
 } weights_plan;
 
 /* ---- what the ways share ---- */
@@ -92,6 +93,13 @@ size_t dip_conv_weights_scratch(const dip_conv_pass *p)
     return images > flat ? images : flat;
 }
 
+static size_t group_start(const weights_plan *plan, size_t group)
+{
+    const size_t units = (plan->job->images + plan->unit - 1) / plan->unit;
+    const size_t image = units * group / plan->groups * plan->unit;
+    return image < plan->job->images ? image : plan->job->images;
+}
+
 static dip_status task(void *context, size_t number, unsigned worker)
 {
     const weights_plan *plan = context;
@@ -100,8 +108,8 @@ static dip_status task(void *context, size_t number, unsigned worker)
     const dip_weights_part part = {
         .workspace = plan->workspace,
         .job = job,
-        .first_image = job->images * group / plan->groups,
-        .last_image = job->images * (group + 1) / plan->groups,
+        .first_image = group_start(plan, group),
+        .last_image = group_start(plan, group + 1),
         .first_block = plan->blocks * range / plan->ranges,
         .last_block = plan->blocks * (range + 1) / plan->ranges,
         .sums = plan->groups == 1 ? job->grads : job->sums + group * gradient_floats(job->pass),
@@ -130,11 +138,13 @@ static void choose_way(weights_plan *plan)
 {
     const dip_conv_pass *p = plan->job->pass;
     plan->blocks = p->channels / DIP_BLOCK;
+    plan->unit = 1;
     if (p->channels % DIP_BLOCK) {
         plan->add = dip_weights_gather;
         plan->blocks = dip_conv_pass_depth(p) / DIP_BLOCK;
     } else if (p->columns <= IMAGES_MAX_COLUMNS && plan->job->images >= IMAGES_MIN) {
         plan->add = dip_weights_images;
+        plan->unit = DIP_BLOCK;
     } else {
         plan->add = dip_weights_flat;
     }
@@ -145,9 +155,7 @@ void dip_conv_weights_run(const dip_workspace *workspace, const dip_conv_weights
     const dip_conv_pass *p = job->pass;
     weights_plan plan = {.workspace = workspace, .job = job, .groups = group_limit(p)};
     choose_way(&plan);
-    /* whole steps of images, where images make steps */
-    const size_t most =
-        plan.add == dip_weights_images ? (job->images + DIP_BLOCK - 1) / DIP_BLOCK : job->images;
+    const size_t most = (job->images + plan.unit - 1) / plan.unit;
     if (plan.groups > most) plan.groups = most;
     plan.ranges = (TASKS + plan.groups - 1) / plan.groups;
     if (plan.ranges > plan.blocks) plan.ranges = plan.blocks;

@@ -27,6 +27,7 @@
 #include <faiss/c_api/index_io_c.h>
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -292,7 +293,7 @@ static dip_status build(const dip_build *b)
     if (!status) status = shape_of(index, &shape, b->name);
     if (!status) status = add(index, &shape, b->vectors, b->n, b->progress, b->name);
     if (status) goto out;
-    uint32_t nprobe = b->recipe.lists / 32 > 8 ? b->recipe.lists / 32 : 8;
+    uint32_t nprobe = (uint32_t)ceil(2 * sqrt(b->recipe.lists)); /* until somebody tunes */
     dip_layout layout = {.kind = DIP_LAYOUT_IDS,
                          .count = b->n,
                          .live = b->n,

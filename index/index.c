@@ -30,10 +30,13 @@ static const dip_engine_ops *find_engine(dip_engine engine)
     return NULL;
 }
 
-/* The power of two nearest to 4 sqrt(n), but with enough vectors a list. */
+/*
+ * The power of two nearest to sqrt(n), but with enough vectors a list. FAISS's residual fast scan makes a look-up table
+ * for each list that it probes, which costs as much as some thousand codes: finer lists would cost more than they save.
+ */
 static uint32_t choose_lists(size_t n)
 {
-    double wanted = 4 * sqrt((double)n);
+    double wanted = sqrt((double)n);
     uint32_t lists = 1;
     while (lists < MAX_LISTS && lists * sqrt(2) < wanted) lists *= 2;
     while (lists > 1 && lists > n / POINTS_A_LIST) lists /= 2;

@@ -240,11 +240,11 @@ static void recipes_fit_their_size(void **state)
         uint32_t lists, codes;
         dip_engine engine;
     } cases[] = {
-        {49999, 128, 1024, 64, DIP_ENGINE_EXACT},   {50000, 128, 1024, 64, DIP_ENGINE_FAISS},
-        {1000000, 128, 4096, 64, DIP_ENGINE_FAISS}, {10000000, 128, 16384, 64, DIP_ENGINE_FAISS},
+        {49999, 128, 256, 64, DIP_ENGINE_EXACT},    {50000, 128, 256, 64, DIP_ENGINE_FAISS},
+        {1000000, 128, 1024, 64, DIP_ENGINE_FAISS}, {10000000, 128, 4096, 64, DIP_ENGINE_FAISS},
         {100, 64, 2, 32, DIP_ENGINE_EXACT},         {0, 64, 1, 32, DIP_ENGINE_EXACT},
-        {60000, 256, 1024, 128, DIP_ENGINE_FAISS},  {60000, 512, 1024, 128, DIP_ENGINE_FAISS},
-        {60000, 33, 1024, 11, DIP_ENGINE_FAISS},    {60000, 31, 1024, 31, DIP_ENGINE_FAISS},
+        {60000, 256, 256, 128, DIP_ENGINE_FAISS},   {60000, 512, 256, 128, DIP_ENGINE_FAISS},
+        {60000, 33, 256, 11, DIP_ENGINE_FAISS},     {60000, 31, 256, 31, DIP_ENGINE_FAISS},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dip_index_recipe recipe = {.engine = DIP_ENGINE_AUTO};

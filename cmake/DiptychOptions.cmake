@@ -11,6 +11,7 @@ target_compile_options(diptych_flags INTERFACE
     -Wall -Wextra -Wshadow -Wvla -fno-math-errno -ffp-contract=off
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>
     $<$<BOOL:${DIPTYCH_WERROR}>:-Werror>)
+target_compile_definitions(diptych_flags INTERFACE DIPTYCH_VERSION="${PROJECT_VERSION}")
 target_include_directories(diptych_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
 if(DIPTYCH_SANITIZE)
     add_compile_options(-fsanitize=${DIPTYCH_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

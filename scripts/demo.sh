@@ -4,11 +4,12 @@
 #
 #   DATA=folder   pairs to import (diptych import --help says in which forms); without it, land is simulated
 #   OUT=folder    where all goes, default: demo      SEED=number   of simulation and training, default: 1
-#   PLACES=n      simulated places, default: 2000    EPOCHS=n      of training, default: 30
+#   PLACES=n      simulated places, default: 2000    EPOCHS=n      of training, default: 30 for simulated places
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=build/diptych
-out=${OUT:-demo} seed=${SEED:-1} places=${PLACES:-2000} epochs=${EPOCHS:-30}
+out=${OUT:-demo} seed=${SEED:-1} places=${PLACES:-2000}
+epochs=${EPOCHS:-${DATA:+default}}
 archive=$out/archive
 started=$SECONDS
 
@@ -42,7 +43,10 @@ echo "$source_now" >"$out/source"
 run info "$archive"
 
 say "2  learn two encoders into one space, without labels"
-run train "$archive" --epochs "$epochs" --seed "$seed"
+case $epochs in
+    default) run train "$archive" --seed "$seed" ;;
+    *) run train "$archive" --seed "$seed" --epochs "${epochs:-30}" ;;
+esac
 
 say "3  compute the embedding of every tile"
 run encode "$archive"

@@ -14,11 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef DIPTYCH_VERSION
 #define CREATED_BY "diptych " DIPTYCH_VERSION
-#else
-#define CREATED_BY "diptych"
-#endif
 
 enum { EMPTY_STORE_MAX_BYTES = 1 << 16 }; /* a store without tiles has about ten pages */
 

@@ -98,6 +98,13 @@ static double haversine(double lon1, double lat1, double lon2, double lat2)
     return dlat * dlat + cos(lat1 * radian) * cos(lat2 * radian) * dlon * dlon;
 }
 
+double dip_distance_km(double lon1, double lat1, double lon2, double lat2)
+{
+    const double radius_km = 6371.0088;
+    double h = haversine(lon1, lat1, lon2, lat2);
+    return 2 * radius_km * asin(sqrt(h < 1 ? h : 1));
+}
+
 size_t dip_columns_nearest(const dip_columns *columns, double lon, double lat, int modality,
                            int avoid)
 {

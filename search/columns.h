@@ -33,6 +33,9 @@ size_t dip_columns_find(const dip_columns *columns, uint64_t id);
 /** Centre of a row's footprint; false if it has none. An antimeridian footprint has west > east. */
 bool dip_columns_centre(const dip_columns *columns, size_t row, double *lon, double *lat);
 
+/** Great-circle distance of two points in degrees, on a sphere. */
+double dip_distance_km(double lon1, double lat1, double lon2, double lat2);
+
 /**
  * The row of `modality` (-1: any) whose centre is nearest by great circle; of equally near ones the first that is
  * not of modality `avoid` (-1: none). SIZE_MAX if no row has a footprint.

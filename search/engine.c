@@ -96,24 +96,46 @@ void dip_search_close(dip_search *search)
     dip_free(search);
 }
 
+static dip_status check_opened(const dip_search *search, dip_model *model)
+{
+    const dip_manifest *m = search->manifest;
+    if (dip_model_dim(model) != m->dim)
+        return dip_fail(DIP_EMISMATCH, "model %s gives %zu dimensions, generation %s has %u",
+                        m->model, dip_model_dim(model), m->generation, m->dim);
+    for (size_t i = 0; i < dip_archive_modality_count(search->archive); i++) {
+        const dip_modality *modality = dip_archive_modality(search->archive, i);
+        int position = dip_model_find_modality(model, modality->name);
+        bool fits = true;
+        if (position < 0) continue;
+        dip_status status = dip_model_check(model, modality);
+        if (!status)
+            status = dip_model_fits(search->archive, model, (uint32_t)i, (size_t)position, &fits);
+        if (status) return status;
+        if (!fits)
+            return dip_fail(DIP_EMISMATCH,
+                            "model %s was trained again since the tiles of %s were encoded; run "
+                            "diptych encode, then diptych index",
+                            m->model, modality->name);
+    }
+    return DIP_OK;
+}
+
 dip_status dip_search_need_model(dip_search *search, dip_model **out)
 {
-    dip_status status = DIP_OK;
-    if (!search->model) {
-        char *path = dip_models_path(dip_archive_path(search->archive), search->manifest->model);
-        if (!path) return DIP_ENOMEM;
-        status = dip_model_open(&search->model, path);
-        dip_free(path);
-        if (!status && dip_model_dim(search->model) != search->manifest->dim) {
-            status = dip_fail(DIP_EMISMATCH, "model %s gives %zu dimensions, generation %s has %u",
-                              search->manifest->model, dip_model_dim(search->model),
-                              search->manifest->generation, search->manifest->dim);
-            dip_model_close(search->model);
-            search->model = NULL;
-        }
-    }
     *out = search->model;
-    return status;
+    if (search->model) return DIP_OK;
+    dip_model *model = NULL;
+    char *path = dip_models_path(dip_archive_path(search->archive), search->manifest->model);
+    if (!path) return DIP_ENOMEM;
+    dip_status status = dip_model_open(&model, path);
+    dip_free(path);
+    if (!status) status = check_opened(search, model);
+    if (status) {
+        dip_model_close(model);
+        return status;
+    }
+    *out = search->model = model;
+    return DIP_OK;
 }
 
 dip_model *dip_search_model(dip_search *search)

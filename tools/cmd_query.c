@@ -225,11 +225,19 @@ static uint64_t tiles_searched(const session *s, const asked *a)
     return n;
 }
 
+static double kilometres(const dip_probe *probe, const dip_meta *meta)
+{
+    double lon = 0, lat = 0;
+    dip_meta_centre(meta, &lon, &lat);
+    return dip_distance_km(probe->lon, probe->lat, lon, lat);
+}
+
 static void tell(const session *s, const asked *a)
 {
     char matching[40], all[40];
     if (a->typed.probe.kind == DIP_PROBE_LONLAT)
-        dip_tool_note(s->tool, "nearest tile to %s is %s", a->typed.word, a->title);
+        dip_tool_note(s->tool, "nearest tile to %s is %s, %.1f km away", a->typed.word, a->title,
+                      kilometres(&a->typed.probe, a->answer.meta));
     if (has_filters(&s->query)) {
         dip_format_count(a->result.matching, matching, sizeof matching);
         dip_format_count(tiles_searched(s, a), all, sizeof all);

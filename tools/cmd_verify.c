@@ -2,7 +2,7 @@
 #include "tools/cmd.h"
 
 #include <diptych/archive.h>
-#include <diptych/model.h>
+#include <diptych/search.h>
 
 #include "core/file.h"
 #include "core/mem.h"
@@ -60,6 +60,20 @@ static dip_status verify_models(findings *f, const char *archive_path, size_t *c
     return status;
 }
 
+/* Do live index, stored embeddings and model belong together? Only worth asking when each of them is whole. */
+static dip_status verify_together(findings *f, const dip_archive *archive)
+{
+    dip_search *search = NULL;
+    dip_status status = dip_search_open(&search, archive, NULL);
+    if (!status && !dip_search_model(search)) status = DIP_EMISMATCH;
+    dip_search_close(search);
+    if (status == DIP_ENOENT || !status) return DIP_OK; /* no index yet */
+    if (status == DIP_ENOMEM) return status;
+    report(f, dip_last_error());
+    f->faults++;
+    return DIP_OK;
+}
+
 static void print_sound(const dip_tool *tool, const dip_archive_counts *counts, size_t models)
 {
     char tiles[40], embeddings[40];
@@ -91,6 +105,7 @@ static dip_status verify(findings *f, const dip_archive *archive)
     if (!status) status = verify_models(f, dip_archive_path(archive), &models);
     if (!status) status = dip_generation_verify(dip_archive_path(archive), report, f, &indexes);
     f->faults += indexes;
+    if (!status && !f->faults) status = verify_together(f, archive);
     if (!status) status = dip_archive_count(archive, &counts);
     if (status) return status;
     if (f->faults)

@@ -164,6 +164,29 @@ void support_remove(fixture *f, uint64_t id)
     assert_ok(dip_batch_commit(batch));
 }
 
+void support_encode(fixture *f)
+{
+    dip_model *model;
+    dip_batch *batch;
+    char *path = dip_sprintf("%s/models/m.safetensors", f->folder);
+    assert_ok(dip_model_open(&model, path));
+    for (size_t m = 0; m < 2; m++) {
+        for (size_t i = 0; i < f->places; i++) {
+            dip_tile *tile;
+            assert_ok(dip_archive_tile(f->archive, f->id[m][i], &tile));
+            const dip_tile *list[1] = {tile};
+            assert_ok(dip_model_encode(model, m, list, 1, f->vectors[m] + i * DIM));
+            dip_tile_free(tile);
+        }
+    }
+    assert_ok(dip_batch_begin(&batch, f->archive));
+    for (uint32_t m = 0; m < 2; m++)
+        assert_ok(dip_batch_add_embeddings(batch, "m", m, f->id[m], f->vectors[m], f->places, DIM));
+    assert_ok(dip_batch_commit(batch));
+    dip_model_close(model);
+    dip_free(path);
+}
+
 void support_encode_again(fixture *f)
 {
     dip_batch *batch;

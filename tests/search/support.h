@@ -56,6 +56,8 @@ void support_close(fixture *f);
 /** Adds places [first, end) with tiles and embeddings. */
 void support_add(fixture *f, size_t first, size_t end, bool with_embeddings);
 void support_remove(fixture *f, uint64_t id);
+/** Gives all tiles the embeddings that the model makes of them. */
+void support_encode(fixture *f);
 /** As after another training: all s2 tiles get the vectors of their neighbours. */
 void support_encode_again(fixture *f);
 

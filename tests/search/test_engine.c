@@ -285,12 +285,13 @@ static void test_pixels_are_encoded(void **state)
     dip_tile *tile;
     float vector[DIM];
     (void)state;
-    support_open(&f, PLACES);
+    support_open(&f, 30);
+    support_encode(&f);
     support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    support_add(&f, PLACES, PLACES + 1, false);
+    support_add(&f, 30, 31, false);
     dip_search *search = support_search(&f);
     query.to = "s1";
-    assert_ok(dip_archive_tile(f.archive, f.id[S2][PLACES], &tile));
+    assert_ok(dip_archive_tile(f.archive, f.id[S2][30], &tile));
     const dip_tile *list[1] = {tile};
     dip_model *model = dip_search_model(search);
     assert_non_null(model);
@@ -299,14 +300,34 @@ static void test_pixels_are_encoded(void **state)
     assert_ok(dip_search_run(search, &probe, &query, &of_pixels));
     probe = (dip_probe){.kind = DIP_PROBE_VECTOR, .vector = vector, .modality = "s2"};
     assert_ok(dip_search_run(search, &probe, &query, &of_vector));
-    probe = tile_probe(f.id[S2][PLACES]);
+    probe = tile_probe(f.id[S2][30]);
     assert_ok(dip_search_run(search, &probe, &query, &of_tile));
     assert_same_hits(&of_pixels, &of_vector);
     assert_same_hits(&of_pixels, &of_tile);
-    assert_true(of_pixels.probe_id == DIP_NO_ID && of_tile.probe_id == f.id[S2][PLACES]);
+    assert_true(of_pixels.probe_id == DIP_NO_ID && of_tile.probe_id == f.id[S2][30]);
     dip_result_fini(&of_pixels);
     dip_result_fini(&of_vector);
     dip_result_fini(&of_tile);
+    dip_tile_free(tile);
+    dip_search_close(search);
+    support_close(&f);
+}
+
+static void test_pixels_need_the_model_of_the_embeddings(void **state)
+{
+    fixture f;
+    dip_result r;
+    dip_tile *tile;
+    (void)state;
+    support_open(&f, 30); /* vectors that no model made */
+    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
+    dip_search *search = support_search(&f);
+    assert_ok(dip_archive_tile(f.archive, f.id[S2][0], &tile));
+    dip_probe probe = {.kind = DIP_PROBE_PIXELS, .tile = tile, .modality = "s2"};
+    assert_fails(DIP_EMISMATCH,
+                 "trained again since the tiles of s1 were encoded; run diptych encode",
+                 dip_search_run(search, &probe, NULL, &r));
+    assert_null(dip_search_model(search));
     dip_tile_free(tile);
     dip_search_close(search);
     support_close(&f);
@@ -620,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_operating_points_reach_their_target),
         cmocka_unit_test(test_location_finds_the_nearest_tile),
         cmocka_unit_test(test_pixels_are_encoded),
+        cmocka_unit_test(test_pixels_need_the_model_of_the_embeddings),
         cmocka_unit_test(test_vectors_of_unknown_modality_have_no_percentile),
         cmocka_unit_test(test_mistakes_are_named),
         cmocka_unit_test(test_index_without_embeddings_is_refused),

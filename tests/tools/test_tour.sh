@@ -56,7 +56,7 @@ cmp hits.json id.json || fail "the id answers otherwise"
 lonlat=$(awk -F, '$1 == "sim1-000005" && $2 == "s1" { printf "%.7f,%.7f", ($(NF - 3) + $(NF - 1)) / 2, ($(NF - 2) + $NF) / 2 }' out/metadata.csv)
 run query a "$lonlat" --from s1 -k 7 --json >place.json
 cmp hits.json place.json || fail "the location $lonlat answers otherwise"
-grep -q "nearest tile to $lonlat is s1/sim1-000005" err || fail "the tile nearest to $lonlat is not named: $(cat err)"
+grep -q "nearest tile to $lonlat is s1/sim1-000005, 0.0 km away" err || fail "the tile nearest to $lonlat is not named: $(cat err)"
 
 # A file without names of its bands.
 printf 'P5\n4 4\n255\n0123456789abcdef' >nameless.pgm
@@ -109,6 +109,21 @@ equal "all" 70 "$(run query a s1/sim1-000005 -k 1000 --json | wc -l)"
 run index a --engine faiss --lists 4 >/dev/null
 equal "all, inverted lists" 70 "$(run query a s1/sim1-000005 -k 1000 --json | wc -l)"
 run verify a >/dev/null
+
+# A model that took the place of another does not fit the embeddings: verify says so, and a file is not compared with them.
+cp -r a retrained
+run train retrained --seed 2 --epochs 1 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-z 1 \
+    --embed-h 0 >/dev/null
+mv retrained/models/default-2.safetensors retrained/models/default.safetensors
+if "$diptych" verify retrained >faults 2>err; then fail "verify does not see that the model was trained again"; fi
+grep -q 'model default was trained again since the tiles of s1 were encoded; run diptych encode' faults || fail "verify said: $(cat faults err)"
+! "$diptych" query retrained out/tiles/s1/sim1-000005.tif >/dev/null 2>err || fail "a file was asked with a model of another state"
+grep -q 'trained again' err || fail "said: $(cat err)"
+run encode retrained >/dev/null
+! "$diptych" query retrained s1/sim1-000005 >/dev/null 2>err || fail "an index of older embeddings was used"
+grep -q 'encoded the tiles again since generation .* was built; run diptych index' err || fail "said: $(cat err)"
+run index retrained >/dev/null
+run verify retrained >/dev/null
 
 # A damaged byte is found, wherever it is.
 for file in a/store/data.mdb a/models/default.safetensors a/index/*/s2.ids; do

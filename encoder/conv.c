@@ -19,7 +19,7 @@
 #include "core/parallel.h"
 
 enum {
-    RUNS_MIN_COLUMNS = 16,
+    RUNS_MIN_COLUMNS = 17,
     IMAGES_CHUNK = 32,
     GATHER_ROWS = 192,      /* points gathered at a time */
     BAND_BYTES = 96 * 1024, /* padded rows held at a time; half of a small L2 cache */
@@ -96,7 +96,8 @@ static size_t store_bytes(const dip_conv_pass *p)
 
 static size_t block_capacity(const dip_conv_pass *p)
 {
-    size_t runs = divide_up(p->columns, DIP_HALF) * band_rows(p) / 2 + 1;
+    /* one more for each change of window */
+    size_t runs = divide_up(p->columns, DIP_HALF) * band_rows(p) / 2 + 1 + 2 * DIP_MAX_KERNEL;
     size_t images = points(p), gather = GATHER_ROWS / DIP_BLOCK + 1;
     if (pass_mode(p) == RUNS) return runs;
     return images > gather ? images : gather;
@@ -144,50 +145,25 @@ static uint32_t pixel_at(const dip_conv_pass *p, size_t image, size_t row, size_
     return (uint32_t)((image * p->out_height + y) * p->out_width + x);
 }
 
-/* The next half block; `fresh` halves begin a block of their own. */
-static unsigned add_half(conv_band *b, bool fresh, const dip_bf16 *a, unsigned rows)
+/* Taps of a half block, and where the first one's panels are. */
+typedef struct window {
+    unsigned segments, steps;
+    size_t b;
+} window;
+
+/* The next half block. Two that follow each other and have one window become one block. Returns its first pixel. */
+static uint32_t *add_half(conv_band *b, const dip_bf16 *a, unsigned rows, window w)
 {
-    conv_block *last = b->count ? &b->blocks[b->count - 1] : NULL;
-    if (!fresh && last && !last->rows[1]) {
-        last->a[1] = a;
-        last->rows[1] = rows;
-        return (unsigned)(b->count - 1) * DIP_BLOCK + DIP_HALF;
+    conv_block *last = &b->blocks[b->count];
+    if (b->count && !last[-1].rows[1] && last[-1].segments == w.segments &&
+        last[-1].steps == w.steps && last[-1].b == w.b) {
+        last[-1].a[1] = a;
+        last[-1].rows[1] = rows;
+        return b->pixels + (b->count - 1) * DIP_BLOCK + DIP_HALF;
     }
-    b->blocks[b->count] = (conv_block){.a = {a, a}, .rows = {rows, 0}};
-    return (unsigned)b->count++ * DIP_BLOCK;
-}
-
-static void set_window(conv_band *b, unsigned segments, unsigned steps, size_t panel)
-{
-    conv_block *last = &b->blocks[b->count - 1];
-    last->segments = segments;
-    last->steps = steps;
-    last->b = panel;
-}
-
-/* Output rows [first, first + count) of one image. */
-static void band_of_runs(conv_band *b, const dip_conv_job *job, size_t image, size_t first,
-                         size_t count)
-{
-    const dip_conv_pass *p = job->pass;
-    const size_t C = p->channels, line = dip_conv_padded_width(p) * C;
-    const size_t lines = band_lines(p, count);
-    const unsigned steps = (unsigned)(p->taps_x * C / DIP_BLOCK);
-    dip_conv_pad(p, job->in + image * p->height * p->width * C, first * p->stride, lines, b->store);
-    memset(b->store + lines * line, 0, RUNS_SLACK * p->stride * C * sizeof(dip_bf16));
-    b->count = 0;
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < p->columns; j += DIP_HALF) {
-            unsigned rows = (unsigned)(p->columns - j < DIP_HALF ? p->columns - j : DIP_HALF);
-            unsigned at =
-                add_half(b, false, b->store + i * p->stride * line + j * p->stride * C, rows);
-            for (size_t r = 0; r < rows; r++)
-                b->pixels[at + r] = pixel_at(p, image, first + i, j + r);
-            set_window(b, p->taps_y, steps, 0);
-        }
-    b->product.a_row = (ptrdiff_t)(p->stride * C);
-    b->product.a_segment = (ptrdiff_t)line;
-    b->product.b_segment = (ptrdiff_t)steps * DIP_PANEL;
+    *last = (conv_block){
+        .a = {a, a}, .rows = {rows, 0}, .segments = w.segments, .steps = w.steps, .b = w.b};
+    return b->pixels + b->count++ * DIP_BLOCK;
 }
 
 /* Taps [*begin, *end) that meet the image when the window starts `at` - before. */
@@ -198,6 +174,55 @@ static void clip_taps(size_t at, size_t before, size_t taps, size_t length, size
     *end = length + before > at ? length + before - at : 0;
     if (*end > taps) *end = taps;
     if (*begin > *end) *begin = *end;
+}
+
+/* Whether 16 neighbours can be read from the image itself, without a border and without running over its end. */
+static bool needs_no_copy(const dip_conv_pass *p)
+{
+    return p->top == 0 && p->left == 0 && p->columns % DIP_HALF == 0 &&
+           dip_conv_padded_width(p) <= p->width && dip_conv_padded_height(p) <= p->height;
+}
+
+/* Padded rows under output rows [first, first + count); *line: values from one to the next. */
+static const dip_bf16 *padded_rows(conv_band *b, const dip_conv_job *job, size_t image,
+                                   size_t first, size_t count, size_t *line)
+{
+    const dip_conv_pass *p = job->pass;
+    const dip_bf16 *from = job->in + image * p->height * p->width * p->channels;
+    if (needs_no_copy(p)) {
+        *line = (size_t)p->width * p->channels;
+        return from + first * p->stride * *line;
+    }
+    const size_t lines = band_lines(p, count);
+    *line = dip_conv_padded_width(p) * p->channels;
+    dip_conv_pad(p, from, first * p->stride, lines, b->store);
+    memset(b->store + lines * *line, 0, RUNS_SLACK * p->stride * p->channels * sizeof(dip_bf16));
+    return b->store;
+}
+
+/* Output rows [first, first + count) of one image. Rows of taps above and below the image are left out. */
+static void band_of_runs(conv_band *b, const dip_conv_job *job, size_t image, size_t first,
+                         size_t count)
+{
+    const dip_conv_pass *p = job->pass;
+    const size_t step = (size_t)p->stride * p->channels;
+    const unsigned steps = (unsigned)(p->taps_x * p->channels / DIP_BLOCK);
+    size_t line, y0, y1;
+    const dip_bf16 *lines = padded_rows(b, job, image, first, count, &line);
+    b->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        clip_taps((first + i) * p->stride, p->top, p->taps_y, p->height, &y0, &y1);
+        const dip_bf16 *a = lines + (i * p->stride + y0) * line;
+        const window w = {(unsigned)(y1 - y0), steps, y0 * steps * DIP_PANEL};
+        for (size_t j = 0; j < p->columns; j += DIP_HALF) {
+            const size_t rows = p->columns - j < DIP_HALF ? p->columns - j : DIP_HALF;
+            uint32_t *pixels = add_half(b, a + j * step, (unsigned)rows, w);
+            for (size_t r = 0; r < rows; r++) pixels[r] = pixel_at(p, image, first + i, j + r);
+        }
+    }
+    b->product.a_row = (ptrdiff_t)step;
+    b->product.a_segment = (ptrdiff_t)line;
+    b->product.b_segment = (ptrdiff_t)steps * DIP_PANEL;
 }
 
 /* One point of `images` images, in sixteens. */
@@ -212,12 +237,12 @@ static void point_of_images(conv_band *b, const dip_conv_job *job, size_t image,
     const bool empty = y0 == y1 || x0 == x1;
     size_t y = empty ? 0 : i * p->stride + y0 - p->top,
            x = empty ? 0 : j * p->stride + x0 - p->left;
+    const window w = {empty ? 0 : (unsigned)(y1 - y0), (unsigned)((x1 - x0) * C / DIP_BLOCK),
+                      (y0 * p->taps_x + x0) * C * DIP_BLOCK};
     for (size_t n = 0; n < images; n += DIP_HALF) {
         const dip_bf16 *a = job->in + (image + n) * area + (y * p->width + x) * C;
-        unsigned at = add_half(b, n % DIP_BLOCK == 0, a, DIP_HALF);
-        for (size_t r = 0; r < DIP_HALF; r++) b->pixels[at + r] = pixel_at(p, image + n + r, i, j);
-        set_window(b, empty ? 0 : (unsigned)(y1 - y0), (unsigned)((x1 - x0) * C / DIP_BLOCK),
-                   (y0 * p->taps_x + x0) * C * DIP_BLOCK);
+        uint32_t *pixels = add_half(b, a, DIP_HALF, w);
+        for (size_t r = 0; r < DIP_HALF; r++) pixels[r] = pixel_at(p, image + n + r, i, j);
     }
 }
 
@@ -239,15 +264,15 @@ static void band_of_gathered(conv_band *b, const dip_conv_job *job, size_t first
     b->gather.in = job->in;
     dip_gather_rows(&b->gather, first, count, b->store);
     b->count = 0;
+    const window w = {1, (unsigned)(dip_conv_pass_depth(p) / DIP_BLOCK), 0};
     for (size_t n = 0; n < count; n += DIP_HALF) {
-        unsigned rows = (unsigned)(count - n < DIP_HALF ? count - n : DIP_HALF);
-        unsigned at = add_half(b, false, b->store + n * b->gather.row_stride, rows);
+        const size_t rows = count - n < DIP_HALF ? count - n : DIP_HALF;
+        const dip_bf16 *a = b->store + n * b->gather.row_stride;
+        uint32_t *pixels = add_half(b, a, (unsigned)rows, w);
         for (size_t r = 0; r < rows; r++) {
-            size_t point = first + n + r, within = point % points(p);
-            b->pixels[at + r] =
-                pixel_at(p, point / points(p), within / p->columns, within % p->columns);
+            const size_t point = first + n + r, within = point % points(p);
+            pixels[r] = pixel_at(p, point / points(p), within / p->columns, within % p->columns);
         }
-        set_window(b, 1, (unsigned)(dip_conv_pass_depth(p) / DIP_BLOCK), 0);
     }
     b->product.a_row = (ptrdiff_t)b->gather.row_stride;
 }

@@ -72,7 +72,7 @@ static void finish_bias(const dip_finish *f, const dip_finish_block *b, int half
         for (int v = 0; v < DIP_BLOCK; v += LANES) {
             vf value = vf_load(c + v) + vf_load(f->shift + b->column + v);
             if (f->residual) value += vf_load_bf16(f->residual + at + v);
-            if (f->relu) value = vf_keep(vf_positive(value), value);
+            if (f->relu) value = vf_relu(value);
             vf_store_bf16(b->out + at + v, value);
         }
     }
@@ -133,7 +133,7 @@ static void loop_affine(const dip_affine *a, size_t first_pixel, size_t pixels)
             if (a->raw2)
                 v += vf_fma(vf_load(a->scale2 + c), vf_load_bf16(a->raw2 + row + c),
                             vf_load(a->shift2 + c));
-            if (a->relu) v = vf_keep(vf_positive(v), v);
+            if (a->relu) v = vf_relu(v);
             vf_store_bf16(a->out + row + c, v);
         }
 }
@@ -179,7 +179,7 @@ static void loop_norm_backward(const dip_bf16 *gradient, const dip_bf16 *raw, co
 
 /* ---- pooling ---- */
 
-/* One output value of LANES channels: the largest positive input and its tap. */
+/* One output value of LANES channels: the largest positive input and its tap; a NaN is largest. */
 static inline void pool_window(const dip_pool *p, size_t row, size_t column, size_t channel)
 {
     const size_t pooled = (p->side - 1) / 2 + 1, C = p->channels;
@@ -191,7 +191,7 @@ static inline void pool_window(const dip_pool *p, size_t row, size_t column, siz
         if (y < 1 || x < 1 || y > p->side || x > p->side) continue; /* one pixel of padding */
         const dip_bf16 *raw = p->raw + ((y - 1) * p->side + x - 1) * C + channel;
         vf value = vf_fma(scale, vf_load_bf16(raw), shift);
-        vu better = (vu)(value > best);
+        vu better = ((vu)(value > best) | (vu)(value != value)) & (vu)(best == best);
         best = (vf)vu_select(better, (vu)value, (vu)best);
         tap = vu_select(better, (vu){0} + t, tap);
     }

@@ -61,6 +61,9 @@ static inline vu vf_positive(vf v) { return (vu)(v > (vf){0}); }
 
 static inline vf vf_keep(vu mask, vf v) { return (vf)((vu)v & mask); }
 
+/** Zero where v < 0; a NaN stays, so that it reaches somebody who looks. */
+static inline vf vf_relu(vf v) { return vf_keep((vu)(v >= (vf){0}) | (vu)(v != v), v); }
+
 static inline vu vu_select(vu mask, vu yes, vu no) { return (yes & mask) | (no & ~mask); }
 
 static inline vf vf_load_bf16(const dip_bf16 *from)

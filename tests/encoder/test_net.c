@@ -396,6 +396,37 @@ static void test_running_statistics_follow_the_batch(void **state)
     dip_net_destroy(net);
 }
 
+/* No ReLU and no pooling hides it. */
+static void check_nan_comes_out(dip_net_spec spec, const char *name)
+{
+    twins t;
+    open_twins(&t, spec);
+    float *z = malloc(BATCH * spec.embed_dim * sizeof *z);
+    for (size_t i = 0; i < dip_net_tensor_count(t.infer); i++) {
+        const dip_tensor *tensor = dip_net_tensor(t.infer, i);
+        if (strcmp(tensor->name, name)) continue;
+        dip_net_params(t.infer)[tensor->param_offset] = NAN;
+        dip_net_params(t.train)[tensor->param_offset] = NAN;
+    }
+    dip_net_refresh(t.infer);
+    dip_net_refresh(t.train);
+    dip_net_forward(t.infer, 0, t.input[0], 1, NULL, z);
+    assert_true(isnan(z[0]));
+    dip_net_forward(t.train, 0, t.input[0], 1, NULL, z);
+    assert_true(isnan(z[0]));
+    dip_net_forward_train(t.train, 0, t.input[0], BATCH, 0.1f, NULL, z);
+    assert_true(isnan(z[0]));
+    free(z);
+    close_twins(&t);
+}
+
+static void test_nan_comes_out(void **state)
+{
+    (void)state;
+    check_nan_comes_out(small_spec(), "shared.layer2.0.conv1.weight");
+    check_nan_comes_out(pooled_spec(), "s1.conv1.weight");
+}
+
 /* ---- refusals ---- */
 
 static void test_calls_are_checked(void **state)
@@ -445,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_folding_changes_nothing),
         cmocka_unit_test(test_embedding_depends_on_the_tile_alone),
         cmocka_unit_test(test_running_statistics_follow_the_batch),
+        cmocka_unit_test(test_nan_comes_out),
         cmocka_unit_test(test_calls_are_checked),
         cmocka_unit_test(test_out_of_memory),
     };

@@ -1,8 +1,9 @@
 /*
  * Calibration; see calibrate.h.
  *
- * Pairs are drawn with replacement in numbered chunks, each with its own random stream, so the quantiles are the
- * same for any number of threads. A chunk that meets pairs of one place only gives up after some tries.
+ * All pairs of a small archive; of a larger one, pairs drawn with replacement. The work is cut into numbered chunks, each
+ * with its own random stream, so the quantiles are the same for any number of threads. A chunk that meets pairs of one
+ * place only gives up after some tries.
  */
 #include "search/calibrate.h"
 
@@ -15,20 +16,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNKS = 64, CHUNK_PAIRS = 4096, CHUNK_TRIES = 4 * CHUNK_PAIRS };
+enum { CHUNKS = 64, CHUNK_PAIRS = 2048, CHUNK_TRIES = 4 * CHUNK_PAIRS };
 
 typedef struct drawing {
     const dip_calibration_side *from, *to;
     size_t dim;
     uint64_t seed;
+    dip_dot_fn dot;
     float *scores; /* (CHUNKS, CHUNK_PAIRS) */
     size_t found[CHUNKS];
 } drawing;
 
+/* Scores the pair unless it is of one place; returns how many scores that makes. */
+static size_t score_pair(const drawing *d, size_t i, size_t j, float *score)
+{
+    if (d->from->places[i] == d->to->places[j]) return 0;
+    *score = d->dot(d->from->vectors + i * d->dim, d->to->vectors + j * d->dim, d->dim);
+    return 1;
+}
+
+static dip_status take_chunk(void *context, size_t task, unsigned worker)
+{
+    drawing *d = context;
+    float *scores = d->scores + task * CHUNK_PAIRS;
+    size_t all = d->from->n * d->to->n, n = 0;
+    (void)worker;
+    for (size_t p = task * all / CHUNKS; p < (task + 1) * all / CHUNKS; p++)
+        n += score_pair(d, p / d->to->n, p % d->to->n, scores + n);
+    d->found[task] = n;
+    return DIP_OK;
+}
+
 static dip_status draw_chunk(void *context, size_t task, unsigned worker)
 {
     drawing *d = context;
-    dip_dot_fn dot = dip_dot_get();
     float *scores = d->scores + task * CHUNK_PAIRS;
     size_t n = 0;
     dip_rng rng;
@@ -37,11 +58,16 @@ static dip_status draw_chunk(void *context, size_t task, unsigned worker)
     for (int tries = 0; tries < CHUNK_TRIES && n < CHUNK_PAIRS; tries++) {
         size_t i = dip_rng_below(&rng, (uint32_t)d->from->n);
         size_t j = dip_rng_below(&rng, (uint32_t)d->to->n);
-        if (d->from->places[i] == d->to->places[j]) continue;
-        scores[n++] = dot(d->from->vectors + i * d->dim, d->to->vectors + j * d->dim, d->dim);
+        n += score_pair(d, i, j, scores + n);
     }
     d->found[task] = n;
     return DIP_OK;
+}
+
+static bool is_small(const drawing *d)
+{
+    const size_t most = (size_t)CHUNKS * (CHUNK_PAIRS - 1);
+    return d->from->n <= most / d->to->n;
 }
 
 static int by_score(const void *a, const void *b)
@@ -65,10 +91,10 @@ dip_status dip_calibrate(const dip_calibration_side *from, const dip_calibration
 {
     *pairs = 0;
     if (!from->n || !to->n) return DIP_OK;
-    drawing d = {.from = from, .to = to, .dim = dim, .seed = seed};
+    drawing d = {.from = from, .to = to, .dim = dim, .seed = seed, .dot = dip_dot_get()};
     d.scores = dip_alloc((size_t)CHUNKS * CHUNK_PAIRS * sizeof *d.scores);
     if (!d.scores) return DIP_ENOMEM;
-    dip_status status = dip_parallel_for(CHUNKS, draw_chunk, &d);
+    dip_status status = dip_parallel_for(CHUNKS, is_small(&d) ? take_chunk : draw_chunk, &d);
     size_t n = status ? 0 : gather(&d);
     if (n) {
         qsort(d.scores, n, sizeof *d.scores, by_score);

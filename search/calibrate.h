@@ -12,7 +12,8 @@ typedef struct dip_calibration_side {
 } dip_calibration_side;
 
 /**
- * Draws random pairs (one of each side, different places) with a fixed seed and fills out->quantile.
+ * Takes pairs (one of each side, different places), all if there are not too many, else random ones, and fills
+ * out->quantile.
  * *pairs gets their number, 0 if no two tiles are of different places (then `out` is untouched).
  */
 dip_status dip_calibrate(const dip_calibration_side *from, const dip_calibration_side *to,

@@ -4,22 +4,28 @@
 #include "core/parallel.h"
 #include "search/calibrate.h"
 
-enum { ANGLES = 360 };
+enum { ANGLES = 360, MANY = 1000 };
 static const double PI = 3.141592653589793;
 
-/* One vector against a half circle of vectors: the share that scores lower than cos(a) is 1 - a / pi. */
-static size_t calibrate_circle(dip_calibration *out, const uint64_t *places)
+/*
+ * `ones` times the same vector against a half circle of vectors: the share that scores lower than cos(a) is
+ * 1 - a / pi. One: all pairs are taken; many: pairs are drawn.
+ */
+static size_t calibrate_circle(dip_calibration *out, const uint64_t *places, size_t ones)
 {
-    static float circle[ANGLES][2];
-    float one[2] = {1, 0};
-    uint64_t own = 1000000;
+    static float circle[ANGLES][2], one[MANY][2];
+    static uint64_t own[MANY];
     size_t pairs;
+    for (size_t i = 0; i < ones; i++) {
+        one[i][0] = 1;
+        own[i] = 1000000;
+    }
     for (int i = 0; i < ANGLES; i++) {
         double angle = PI * (i + 0.5) / ANGLES;
         circle[i][0] = (float)cos(angle);
         circle[i][1] = (float)sin(angle);
     }
-    dip_calibration_side from = {one, &own, 1}, to = {circle[0], places, ANGLES};
+    dip_calibration_side from = {one[0], own, ones}, to = {circle[0], places, ANGLES};
     assert_ok(dip_calibrate(&from, &to, 2, 1, out, &pairs));
     return pairs;
 }
@@ -30,11 +36,15 @@ static void test_percentile_of_a_known_distribution(void **state)
     static uint64_t places[ANGLES];
     (void)state;
     for (uint64_t i = 0; i < ANGLES; i++) places[i] = i;
-    assert_true(calibrate_circle(&c, places) > 100000);
-    for (double angle = 0.05; angle < 3.1; angle += 0.1) {
-        double expected = 100 * (1 - angle / PI);
-        double got = (double)dip_calibration_percentile(&c, (float)cos(angle));
-        if (fabs(got - expected) > 1) fail_msg("angle %.2f: %.2f, not %.2f", angle, got, expected);
+    for (size_t ones = 1; ones <= MANY; ones += MANY - 1) {
+        size_t pairs = calibrate_circle(&c, places, ones);
+        assert_true(ones == 1 ? pairs == ANGLES : pairs > 100000);
+        for (double angle = 0.05; angle < 3.1; angle += 0.1) {
+            double expected = 100 * (1 - angle / PI);
+            double got = (double)dip_calibration_percentile(&c, (float)cos(angle));
+            if (fabs(got - expected) > 1)
+                fail_msg("angle %.2f: %.2f, not %.2f", angle, got, expected);
+        }
     }
     assert_true(dip_calibration_percentile(&c, 1.5F) == 100);
     assert_true(dip_calibration_percentile(&c, -1.5F) == 0);
@@ -60,10 +70,13 @@ static void test_pairs_of_one_place_are_not_drawn(void **state)
     (void)state;
     /* All tiles but the last quarter of the circle are of the probe's own place. */
     for (uint64_t i = 0; i < ANGLES; i++) places[i] = i < 270 ? 1000000 : i;
-    assert_true(calibrate_circle(&c, places) > 0);
+    assert_int_equal(calibrate_circle(&c, places, 1), 90);
+    assert_true(c.quantile[DIP_CALIBRATION_STEPS - 1] < cosf(0.74F * (float)PI));
+    assert_true(calibrate_circle(&c, places, MANY) > 100000);
     assert_true(c.quantile[DIP_CALIBRATION_STEPS - 1] < cosf(0.74F * (float)PI));
     for (uint64_t i = 0; i < ANGLES; i++) places[i] = 1000000;
-    assert_int_equal(calibrate_circle(&c, places), 0);
+    assert_int_equal(calibrate_circle(&c, places, 1), 0);
+    assert_int_equal(calibrate_circle(&c, places, MANY), 0);
 }
 
 static void test_threads_do_not_matter(void **state)
@@ -73,9 +86,9 @@ static void test_threads_do_not_matter(void **state)
     (void)state;
     for (uint64_t i = 0; i < ANGLES; i++) places[i] = i;
     dip_threads_set(1);
-    calibrate_circle(&one, places);
+    calibrate_circle(&one, places, MANY);
     dip_threads_set(3);
-    calibrate_circle(&three, places);
+    calibrate_circle(&three, places, MANY);
     dip_threads_set(0);
     assert_memory_equal(one.quantile, three.quantile, sizeof one.quantile);
 }

@@ -88,8 +88,11 @@ typedef struct fixture {
     size_t in_values, out_values, weights;
     dip_bf16 *in, *gradient;
     float *w;
+    size_t scratch; /* bytes that the passes ask for; GUARD more follow */
     dip_workspace workspace;
 } fixture;
+
+enum { GUARD = 512, GUARD_BYTE = 0x5a };
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -117,11 +120,24 @@ static void set_up(fixture *f, const geometry *g)
         scratch = larger(scratch, dip_conv_scratch(&f->backward[c]));
         partials = larger(partials, dip_conv_partials(&f->backward[c], g->images));
     }
-    assert_int_equal(dip_workspace_init(&f->workspace, scratch, partials), DIP_OK);
+    f->scratch = scratch;
+    assert_int_equal(dip_workspace_init(&f->workspace, scratch + GUARD, partials), DIP_OK);
+    for (unsigned w = 0; w < f->workspace.workers; w++)
+        memset((char *)dip_workspace_scratch(&f->workspace, w) + scratch, GUARD_BYTE, GUARD);
+}
+
+/* Nobody wrote past the scratch that was asked for. */
+static void check_guards(const fixture *f)
+{
+    for (unsigned w = 0; w < f->workspace.workers; w++) {
+        const char *guard = (char *)dip_workspace_scratch(&f->workspace, w) + f->scratch;
+        for (size_t i = 0; i < GUARD; i++) assert_int_equal(guard[i], GUARD_BYTE);
+    }
 }
 
 static void tear_down(fixture *f)
 {
+    check_guards(f);
     dip_workspace_fini(&f->workspace);
     free(f->in);
     free(f->gradient);

@@ -99,15 +99,19 @@ static dip_status make_rows(const dip_index *index, const uint64_t *allow, size_
     return DIP_OK;
 }
 
-static bool narrow(const dip_index *index, const dip_rows *rows)
+static bool narrow(const dip_index *index, size_t rows)
 {
-    return rows->list &&
-           (rows->count <= NARROW || rows->count <= index->table.count / NARROW_FRACTION);
+    return rows <= NARROW || rows <= index->table.count / NARROW_FRACTION;
+}
+
+bool dip_index_compares_all(const dip_index *index, size_t allow_count)
+{
+    return index->ops->engine == DIP_ENGINE_EXACT || narrow(index, allow_count);
 }
 
 static dip_status run(const dip_index *index, const dip_request *r)
 {
-    if (narrow(index, &r->rows)) return dip_search_rows(index, r, 0, r->nq);
+    if (r->rows.list && narrow(index, r->rows.count)) return dip_search_rows(index, r, 0, r->nq);
     return index->ops->search(index, r);
 }
 

@@ -196,7 +196,8 @@ dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int 
         return status;
     }
     out->count = smaller(out->count, k);
-    out->exactly = exact_engine;
+    out->exactly =
+        exact_engine || (allow && dip_index_compares_all(search->sides[target].index, allow_count));
     return DIP_OK;
 }
 

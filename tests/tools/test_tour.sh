@@ -63,6 +63,26 @@ printf 'P5\n4 4\n255\n0123456789abcdef' >nameless.pgm
 ! "$diptych" query a nameless.pgm 2>err || fail "a file of one nameless band was taken"
 grep -q "file 'nameless.pgm': 1 band without names" err || fail "said: $(cat err)"
 
+refused() { # words of the failure, then the query
+    local words=$1
+    shift
+    ! "$diptych" query a "$@" >/dev/null 2>err || fail "query $* was answered"
+    grep -q "$words" err || fail "query $* said: $(cat err)"
+}
+refused 'names 2 bands, the file has 1' nameless.pgm --bands VV,VH
+refused "it has bands B99; model default wants VV,VH (s1)" nameless.pgm --bands B99 --from s1
+refused "tile 'sim1-000005' is there in s1 and in s2; say s1/sim1-000005 or --from s1" sim1-000005
+refused "'nothing' is neither a tile of the archive nor a file" nothing
+refused 'there is no tile\|no tile #99999' '#99999'
+refused "there is no modality 's3'; the archive has s1, s2" s1/sim1-000005 --to s3
+refused 'south 9 is north of north 1' s1/sim1-000005 --bbox 1,9,2,1
+refused 'generation' s1/sim1-000005 --generation 000077
+refused 'was built with model default, not other' s1/sim1-000005 --model other
+cp out/tiles/s1/sim1-000005.tif cut.tif && truncate -s -900 cut.tif
+refused "cut.tif" cut.tif
+run query a sim1-000005 --from s1 -k 7 --json >from.json
+cmp hits.json from.json || fail "--from answers otherwise"
+
 # Filters, and more than there is.
 all=$(awk -F, 'NR > 1 && $2 == "s2"' out/metadata.csv | wc -l)
 of_test=$(awk -F, 'NR > 1 && $2 == "s2" && $7 == "test"' out/metadata.csv | wc -l)

@@ -15,5 +15,5 @@ if [ -t 1 ]; then
 else
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    cmake --build --preset "$preset" "$@" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\] (Building|Linking)' "$log"; exit 1; }
+    cmake --build --preset "$preset" "$@" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\]' "$log"; exit 1; }
 fi

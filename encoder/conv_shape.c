@@ -177,18 +177,26 @@ static inline void copy_over(dip_bf16 *to, const dip_bf16 *from, size_t count)
     for (size_t i = 0; i < count; i += COPY) memcpy(to + i, from + i, COPY * sizeof *to);
 }
 
+/* One window; the values past it, up to `depth`, are zero. */
+static inline void gather_window(const dip_bf16 *from, size_t line, size_t run, size_t taps_y,
+                                 size_t depth, dip_bf16 *out)
+{
+    for (size_t y = 0; y < taps_y; y++) copy_over(out + y * run, from + y * line, run);
+    for (size_t k = taps_y * run; k < depth; k += COPY) memset(out + k, 0, COPY * sizeof *out);
+}
+
 void dip_gather_rows(dip_gather *gather, size_t first, size_t count, dip_bf16 *out)
 {
     const dip_conv_pass *p = gather->pass;
-    const size_t points = (size_t)p->rows * p->columns, depth = dip_conv_pass_depth(p);
-    const size_t run = (size_t)p->taps_x * p->channels;
-    const size_t line = dip_conv_padded_width(p) * p->channels;
-    for (size_t n = first; n < first + count; n++, out += gather->row_stride) {
-        gather_image(gather, n / points);
-        const size_t i = n % points / p->columns, j = n % points % p->columns;
-        const dip_bf16 *from = gather->padded + i * p->stride * line + j * p->stride * p->channels;
-        for (size_t y = 0; y < p->taps_y; y++) copy_over(out + y * run, from + y * line, run);
-        for (size_t k = p->taps_y * run; k < depth; k += COPY)
-            memset(out + k, 0, COPY * sizeof *out);
+    const size_t depth = dip_conv_pass_depth(p), line = dip_conv_padded_width(p) * p->channels;
+    const size_t run = (size_t)p->taps_x * p->channels, step = (size_t)p->stride * p->channels;
+    size_t row = first / p->columns, j = first % p->columns; /* rows of all images */
+    while (count > 0) {
+        gather_image(gather, row / p->rows);
+        const dip_bf16 *from = gather->padded + row % p->rows * p->stride * line + j * step;
+        for (; j < p->columns && count > 0; j++, count--, from += step, out += gather->row_stride)
+            gather_window(from, line, run, p->taps_y, depth, out);
+        j = 0;
+        row++;
     }
 }

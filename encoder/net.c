@@ -108,45 +108,63 @@ void dip_net_init(dip_net *net, dip_rng *rng, bool zero_last)
 
 /* ---- panels ---- */
 
-/* One task: 32 columns of a layer's or a folded unit's weights. */
-typedef struct pack_job {
-    const dip_net *net;
-    const dip_layer *layer;
-    const dip_unit *folded;
-} pack_job;
-
-static dip_status pack_task(void *context, size_t task, unsigned worker)
+/* Tasks are 32 columns of a layer, counted over all layers. */
+static size_t layer_tasks(const dip_layer *layer)
 {
-    (void)worker;
-    const pack_job *job = context;
-    const dip_layer *layer = job->layer;
-    const dip_kernel *kernel = job->net->workspace.kernel;
-    const float *weights = job->net->params + layer->weights;
-    const size_t first = task * DIP_BLOCK;
+    const uint32_t in = layer->backward_count ? layer->conv.in_channels : 0;
+    return (in > layer->conv.out_channels ? in : layer->conv.out_channels) / DIP_BLOCK;
+}
+
+static void pack_columns(const dip_net *net, const dip_layer *layer, size_t first)
+{
+    const dip_kernel *kernel = net->workspace.kernel;
+    const float *weights = net->params + layer->weights;
     if (first < layer->conv.out_channels)
-        dip_conv_pack_forward(kernel, &layer->conv, weights,
-                              job->folded ? job->folded->norm.scale : NULL, first,
-                              job->folded ? job->folded->folded : layer->panels);
-    if (job->folded || first >= layer->conv.in_channels) return DIP_OK;
-    for (unsigned i = 0; i < layer->backward_count; i++)
+        dip_conv_pack_forward(kernel, &layer->conv, weights, NULL, first, layer->panels);
+    for (unsigned i = 0; i < layer->backward_count && first < layer->conv.in_channels; i++)
         dip_conv_pack_backward(kernel, &layer->conv, &layer->backward[i], weights, first,
                                layer->backward_panels[i]);
+}
+
+static dip_status pack_layer_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const dip_net *net = context;
+    const dip_layer *layer = net->layers;
+    for (; task >= layer_tasks(layer); layer++) task -= layer_tasks(layer);
+    pack_columns(net, layer, task * DIP_BLOCK);
     return DIP_OK;
 }
 
-static void pack_layer(const dip_net *net, const dip_layer *layer, const dip_unit *folded)
+static void pack_layers(dip_net *net)
 {
-    pack_job job = {net, layer, folded};
-    uint32_t widest = layer->conv.out_channels;
-    if (layer->backward_count && layer->conv.in_channels > widest) widest = layer->conv.in_channels;
-    dip_parallel_for(widest / DIP_BLOCK, pack_task, &job);
+    size_t tasks = 0;
+    for (size_t i = 0; i < net->layer_count; i++) tasks += layer_tasks(&net->layers[i]);
+    dip_parallel_for(tasks, pack_layer_task, net);
+}
+
+typedef struct fold_job {
+    const dip_net *net;
+    const dip_unit *unit;
+} fold_job;
+
+static dip_status fold_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const fold_job *job = context;
+    const dip_layer *layer = job->unit->layer;
+    dip_conv_pack_forward(job->net->workspace.kernel, &layer->conv,
+                          job->net->params + layer->weights, job->unit->norm.scale,
+                          task * DIP_BLOCK, job->unit->folded);
+    return DIP_OK;
 }
 
 static void fold_unit(dip_unit *unit, void *context)
 {
     const dip_net *net = context;
+    fold_job job = {net, unit};
     dip_norm_use_running(&unit->norm, net->params);
-    pack_layer(net, unit->layer, unit);
+    dip_parallel_for(unit->layer->conv.out_channels / DIP_BLOCK, fold_task, &job);
 }
 
 void dip_net_refresh(dip_net *net)
@@ -155,7 +173,7 @@ void dip_net_refresh(dip_net *net)
         for (uint32_t i = 0; i < net->head_depth; i++)
             dip_linear_refresh(&net->heads[h].layer[i], net->params);
     if (net->mode == DIP_NET_TRAIN)
-        for (size_t i = 0; i < net->layer_count; i++) pack_layer(net, &net->layers[i], NULL);
+        pack_layers(net);
     else
         for (uint32_t m = 0; m < net->spec.modality_count; m++)
             dip_track_each_unit(net, &net->tracks[m], fold_unit, net);

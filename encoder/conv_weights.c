@@ -120,6 +120,15 @@ static dip_status task(void *context, size_t number, unsigned worker)
     return DIP_OK;
 }
 
+static dip_status clear_task(void *context, size_t group, unsigned worker)
+{
+    (void)worker;
+    const weights_plan *plan = context;
+    const size_t floats = gradient_floats(plan->job->pass);
+    memset(plan->job->sums + group * floats, 0, floats * sizeof(float));
+    return DIP_OK;
+}
+
 /* One output channel a task: its row of all groups, in order. */
 static dip_status reduce_task(void *context, size_t channel, unsigned worker)
 {
@@ -159,7 +168,7 @@ void dip_conv_weights_run(const dip_workspace *workspace, const dip_conv_weights
     if (plan.groups > most) plan.groups = most;
     plan.ranges = (TASKS + plan.groups - 1) / plan.groups;
     if (plan.ranges > plan.blocks) plan.ranges = plan.blocks;
-    if (plan.groups > 1) memset(job->sums, 0, plan.groups * gradient_floats(p) * sizeof(float));
+    if (plan.groups > 1) dip_parallel_for(plan.groups, clear_task, &plan);
     dip_parallel_for(plan.groups * plan.ranges, task, &plan);
     if (plan.groups > 1) dip_parallel_for(p->out_channels, reduce_task, &plan);
 }

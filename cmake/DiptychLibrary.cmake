@@ -43,6 +43,7 @@ include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/diptych)
 # Relative, so that an installed tree may be moved.
 file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" prefix_from_pc "${prefix_from_pc}")
 configure_file(${CMAKE_SOURCE_DIR}/cmake/diptych.pc.in ${CMAKE_BINARY_DIR}/diptych.pc @ONLY)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/diptych-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(TARGETS diptych_library EXPORT diptych-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

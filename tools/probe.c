@@ -154,6 +154,26 @@ static dip_status split_bands(const char *text, band_names names, uint32_t count
                     count);
 }
 
+/* Bands that import numbered for want of names: such a modality takes files as nameless as its own. */
+static bool numbered(const dip_modality *modality)
+{
+    for (uint32_t b = 0; b < modality->band_count; b++) {
+        char name[DIP_WORD_CAPACITY];
+        snprintf(name, sizeof name, "band%u", b + 1);
+        if (strcmp(modality->bands[b].name, name) != 0) return false;
+    }
+    return true;
+}
+
+static bool takes_numbered(const dip_model *model, const char *from, uint32_t count)
+{
+    for (size_t i = 0; i < dip_model_modality_count(model); i++) {
+        const dip_modality *m = dip_model_modality(model, i);
+        if ((!from || !strcmp(from, m->name)) && m->band_count == count && numbered(m)) return true;
+    }
+    return false;
+}
+
 static dip_status names_of_file(const dip_draft *draft, const dip_model *model,
                                 const dip_probe_options *options, band_names names)
 {
@@ -163,6 +183,10 @@ static dip_status names_of_file(const dip_draft *draft, const dip_model *model,
     for (uint32_t b = 0; b < draft->band_count; b++) {
         snprintf(names[b], sizeof names[b], "%s", draft->band_name[b]);
         if (names[b][0]) continue;
+        if (takes_numbered(model, options->from, draft->band_count)) {
+            snprintf(names[b], sizeof names[b], "band%u", b + 1);
+            continue;
+        }
         /* One band, one wanted: nothing to mistake. */
         if (draft->band_count != 1 || !only || only->band_count != 1)
             return nameless(model, options->from, draft->band_count);
@@ -175,6 +199,7 @@ static dip_status names_of_file(const dip_draft *draft, const dip_model *model,
 static bool match_bands(const dip_modality *modality, const band_names names, uint32_t count,
                         uint32_t *where)
 {
+    if (numbered(modality) && modality->band_count != count) return false;
     for (uint32_t b = 0; b < modality->band_count; b++) {
         where[b] = UINT32_MAX;
         for (uint32_t i = 0; i < count; i++)

@@ -63,6 +63,26 @@ printf 'P5\n4 4\n255\n0123456789abcdef' >nameless.pgm
 ! "$diptych" query a nameless.pgm 2>err || fail "a file of one nameless band was taken"
 grep -q "file 'nameless.pgm': 1 band without names" err || fail "said: $(cat err)"
 
+# An archive of such files: its numbered bands take a nameless file of as many.
+mkdir nameless
+echo tile_id,modality,path >nameless/manifest.csv
+for place in 1 2 3 4 5 6; do
+    for bands in 1 3; do
+        awk -v seed="$place$bands" -v bands=$bands 'BEGIN { srand(seed); printf "P%d\n16 16\n255\n", bands == 1 ? 5 : 6
+            for (i = 0; i < 256 * bands; i++) printf "%c", 97 + int(rand() * 26) }' >nameless/$place.$bands.pnm
+        echo "p$place,m$bands,$place.$bands.pnm" >>nameless/manifest.csv
+    done
+done
+run import n nameless >/dev/null
+run train n --epochs 1 --batch 2 --input-px 16 --widths 32 --blocks 1 --embed-dim 32 >/dev/null
+run encode n >/dev/null
+run index n >/dev/null
+run query n nameless/2.1.pnm --to m3 -k 3 --json >file.json
+run query n m1/p2 --to m3 -k 3 --json >stored.json
+equal "hits of the nameless file" "$(field tile <stored.json)" "$(field tile <file.json)"
+run query n nameless/2.3.pnm -k 1 >out.txt
+grep -q ' m1 ' out.txt || fail "three nameless bands were not taken for m3: $(cat out.txt)"
+
 refused() { # words of the failure, then the query
     local words=$1
     shift

@@ -11,8 +11,8 @@
  *
  * All three add the same products in the same order, so a result does not depend on which of them made it.
  *
- * Task t is a chunk of images and a group of output channels. Both cuts depend on the pass and the number of images
- * alone; each chunk has its own partial sums, added in order of the chunks.
+ * Task t is a chunk of images, with few images a part of each, and a group of output channels. All cuts depend on the
+ * pass and the number of images alone; each part of a chunk has its own partial sums, added in order.
  */
 #include "encoder/conv.h"
 
@@ -24,8 +24,8 @@ enum {
     GATHER_ROWS = 192,      /* points gathered at a time */
     BAND_BYTES = 96 * 1024, /* padded rows held at a time; half of a small L2 cache */
     IMAGES_TASKS = 64,      /* wanted; a task of IMAGES prepares nothing */
-    GATHER_TASKS = 8,
-    RUNS_SLACK = DIP_HALF /* pixels readable past the padded rows, in strides */
+    FEW_TASKS = 8,          /* wanted of the others */
+    RUNS_SLACK = DIP_HALF   /* pixels readable past the padded rows, in strides */
 };
 
 typedef enum mode { RUNS, IMAGES, GATHER } mode;
@@ -41,7 +41,8 @@ typedef struct conv_plan {
     const dip_conv_job *job;
     mode mode;
     size_t chunk;  /* images */
-    size_t chunks; /* of images */
+    size_t parts;  /* of a chunk */
+    size_t chunks; /* parts of all chunks */
     size_t groups; /* of output channels */
     size_t depth;
 } conv_plan;
@@ -119,9 +120,20 @@ static size_t chunk_images(const dip_conv_pass *p, size_t images)
     return divide_up(GATHER_ROWS, points(p));
 }
 
+/* So that a few images keep some workers busy: parts of an image's rows or points. */
+static size_t chunk_parts(const dip_conv_pass *p, size_t chunks)
+{
+    const size_t most = pass_mode(p) == RUNS ? p->rows : divide_up(points(p), GATHER_ROWS);
+    const size_t parts = pass_mode(p) == IMAGES ? 1 : divide_up(FEW_TASKS, chunks);
+    return parts < most ? parts : most;
+}
+
+/* Enough for any smaller number of images too: those that are cut into parts make fewer than 2 * FEW_TASKS. */
 size_t dip_conv_partials(const dip_conv_pass *p, size_t images)
 {
-    return divide_up(images, chunk_images(p, images)) * 2 * p->out_channels;
+    const size_t chunks = divide_up(images, chunk_images(p, images));
+    const size_t parts = chunks > 2 * FEW_TASKS ? chunks : 2 * FEW_TASKS;
+    return parts * 2 * p->out_channels;
 }
 
 /* ---- bands ---- */
@@ -337,33 +349,60 @@ static void clear_partials(const conv_plan *plan, size_t chunk, size_t group)
     memset(partial + channels + first, 0, (last - first) * sizeof *partial);
 }
 
+/* Images [*first, *last) of a chunk, and where one part of [0, length) of it begins and ends. */
+typedef struct share {
+    size_t first, last, begin, end;
+} share;
+
+static share share_of(const conv_plan *plan, size_t chunk, size_t length)
+{
+    const size_t part = chunk % plan->parts;
+    share s = {.first = chunk / plan->parts * plan->chunk};
+    s.last = s.first + plan->chunk < plan->job->images ? s.first + plan->chunk : plan->job->images;
+    s.begin = length * part / plan->parts;
+    s.end = length * (part + 1) / plan->parts;
+    return s;
+}
+
+static void run_runs(const conv_plan *plan, conv_band *b, size_t chunk, size_t group)
+{
+    const dip_conv_pass *p = plan->job->pass;
+    const share s = share_of(plan, chunk, p->rows);
+    const size_t step = band_rows(p);
+    for (size_t row = s.begin; row < s.end; row += step) {
+        band_of_runs(b, plan->job, s.first, row, s.end - row < step ? s.end - row : step);
+        run_band(plan, b, chunk, group);
+    }
+}
+
+static void run_gathered(const conv_plan *plan, conv_band *b, size_t chunk, size_t group)
+{
+    const size_t all = points(plan->job->pass);
+    const share images = share_of(plan, chunk, 0);
+    const share s = share_of(plan, chunk, (images.last - images.first) * all);
+    const size_t end = s.first * all + s.end;
+    for (size_t n = s.first * all + s.begin; n < end; n += GATHER_ROWS) {
+        band_of_gathered(b, plan->job, n, end - n < GATHER_ROWS ? end - n : GATHER_ROWS);
+        run_band(plan, b, chunk, group);
+    }
+}
+
 static dip_status task(void *context, size_t number, unsigned worker)
 {
     const conv_plan *plan = context;
-    const dip_conv_job *job = plan->job;
-    const dip_conv_pass *p = job->pass;
     const size_t chunk = number / plan->groups, group = number % plan->groups;
-    const size_t image = chunk * plan->chunk, rest = job->images - image;
-    const size_t images = rest < plan->chunk ? rest : plan->chunk;
+    const share s = share_of(plan, chunk, 0);
     conv_band b = {.count = 0};
-    carve(&b, p, dip_workspace_scratch(plan->workspace, worker));
-    if (job->sums) clear_partials(plan, chunk, group);
+    carve(&b, plan->job->pass, dip_workspace_scratch(plan->workspace, worker));
+    if (plan->job->sums) clear_partials(plan, chunk, group);
     plan->workspace->kernel->enter();
     if (plan->mode == RUNS) {
-        const size_t step = band_rows(p);
-        for (size_t row = 0; row < p->rows; row += step) {
-            band_of_runs(&b, job, image, row, p->rows - row < step ? p->rows - row : step);
-            run_band(plan, &b, chunk, group);
-        }
-    } else if (plan->mode == IMAGES && images % DIP_HALF == 0) {
-        band_of_images(&b, job, image, images);
+        run_runs(plan, &b, chunk, group);
+    } else if (plan->mode == IMAGES && (s.last - s.first) % DIP_HALF == 0) {
+        band_of_images(&b, plan->job, s.first, s.last - s.first);
         run_band(plan, &b, chunk, group);
     } else {
-        const size_t begin = image * points(p), end = begin + images * points(p);
-        for (size_t n = begin; n < end; n += GATHER_ROWS) {
-            band_of_gathered(&b, job, n, end - n < GATHER_ROWS ? end - n : GATHER_ROWS);
-            run_band(plan, &b, chunk, group);
-        }
+        run_gathered(plan, &b, chunk, group);
     }
     plan->workspace->kernel->leave();
     return DIP_OK;
@@ -372,14 +411,16 @@ static dip_status task(void *context, size_t number, unsigned worker)
 void dip_conv_run(const dip_workspace *workspace, const dip_conv_job *job)
 {
     const dip_conv_pass *p = job->pass;
+    const size_t panels = p->out_channels / DIP_BLOCK;
     conv_plan plan = {.workspace = workspace,
                       .job = job,
                       .mode = pass_mode(p),
                       .chunk = chunk_images(p, job->images),
                       .depth = dip_conv_pass_depth(p)};
-    const size_t panels = p->out_channels / DIP_BLOCK;
-    plan.chunks = divide_up(job->images, plan.chunk);
-    const size_t wanted = plan.mode == IMAGES ? IMAGES_TASKS : GATHER_TASKS;
+    const size_t chunks = divide_up(job->images, plan.chunk);
+    plan.parts = chunk_parts(p, chunks);
+    plan.chunks = chunks * plan.parts;
+    const size_t wanted = plan.mode == IMAGES ? IMAGES_TASKS : FEW_TASKS;
     plan.groups = plan.mode == RUNS ? 1 : divide_up(wanted, plan.chunks);
     if (plan.groups > panels) plan.groups = panels;
     dip_parallel_for(plan.chunks * plan.groups, task, &plan);

@@ -22,6 +22,12 @@ enum { THREADS_AFTER_FORK = 0 };
 #else
 enum { THREADS_AFTER_FORK = 1 };
 #endif
+/* AddressSanitizer's own locks are not kept over a fork: a child of a busy parent may find one held for ever. */
+#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
+enum { FORK_WHILE_BUSY = 0 };
+#else
+enum { FORK_WHILE_BUSY = 1 };
+#endif
 
 typedef struct tally {
     atomic_uint times[MOST_TASKS];
@@ -336,7 +342,7 @@ static void test_fork_while_the_pool_works(void **state)
 {
     pthread_t busy;
     (void)state;
-    if (!THREADS_AFTER_FORK) skip();
+    if (!FORK_WHILE_BUSY) skip();
     dip_threads_set(3);
     atomic_store(&stop_forking, false);
     assert_int_equal(pthread_create(&busy, NULL, keep_pool_busy, NULL), 0);

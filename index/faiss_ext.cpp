@@ -28,7 +28,11 @@
 #include <numeric>
 #include <vector>
 
-#include <omp.h>
+/* Declared here and not taken from omp.h: the process has GCC's runtime whatever compiles this, and clang brings no such header. */
+extern "C" {
+int omp_get_max_threads(void);
+void omp_set_num_threads(int threads);
+}
 
 namespace {
 

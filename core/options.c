@@ -47,19 +47,23 @@ const char *dip_nearest_word(const char *word, const char *const *words, size_t 
     return best;
 }
 
+static bool is_heading(const dip_option *row) { return row->type == DIP_OPTION_HEADING; }
+
 static const dip_option *find(const dip_option *table, const char *name, size_t length)
 {
     for (const dip_option *row = table; row->name; row++)
-        if (strlen(row->name) == length && !strncmp(row->name, name, length)) return row;
+        if (!is_heading(row) && strlen(row->name) == length && !strncmp(row->name, name, length))
+            return row;
     return NULL;
 }
 
 static dip_status unknown_option(const dip_option *table, const char *name)
 {
-    enum { MOST = 64 };
+    enum { MOST = 256 };
     const char *words[MOST];
     size_t n = 0;
-    for (const dip_option *row = table; row->name && n < MOST; row++) words[n++] = row->name;
+    for (const dip_option *row = table; row->name && n < MOST; row++)
+        if (!is_heading(row)) words[n++] = row->name;
     const char *near = dip_nearest_word(name, words, n);
     if (near) return dip_fail(DIP_EINVAL, "unknown option '%s'; did you mean '%s'?", name, near);
     return dip_fail(DIP_EINVAL, "unknown option '%s'; see --help", name);
@@ -153,6 +157,7 @@ dip_status dip_options_set(const dip_option *table, void *values, const char *na
 void dip_options_defaults(const dip_option *table, void *values)
 {
     for (const dip_option *row = table; row->name; row++) {
+        if (is_heading(row)) continue;
         if (row->fallback) {
             dip_status status = set_row(row, values, row->fallback);
             assert(!status && "a default must parse");
@@ -290,28 +295,44 @@ static bool shows_default(const dip_option *row)
     return row->fallback && *row->fallback && row->type != DIP_OPTION_FLAG;
 }
 
-void dip_options_help(const dip_option *table, FILE *out)
+static void help_row(const dip_option *row, FILE *out)
 {
     enum { COLUMN = 30 };
+    char usage[128];
+    usage_of(row, usage, sizeof usage);
+    if (strlen(usage) <= COLUMN - 3)
+        fprintf(out, "  %-*s %s", COLUMN - 3, usage, row->help);
+    else
+        fprintf(out, "  %s\n%*s%s", usage, COLUMN, "", row->help);
+    if (shows_default(row)) fprintf(out, " [default: %s]", row->fallback);
+    fputc('\n', out);
+}
+
+void dip_options_help(const dip_option *table, FILE *out)
+{
     for (const dip_option *row = table; row->name; row++) {
-        char usage[128];
-        usage_of(row, usage, sizeof usage);
-        fprintf(out, "  %-*s ", COLUMN - 3, usage);
-        if (strlen(usage) > COLUMN - 3) fprintf(out, "\n%*s", COLUMN, "");
-        fprintf(out, "%s", row->help);
-        if (shows_default(row)) fprintf(out, " [default: %s]", row->fallback);
-        fputc('\n', out);
+        if (is_heading(row))
+            fprintf(out, "%s%s:\n", row == table ? "" : "\n", row->name);
+        else
+            help_row(row, out);
     }
+}
+
+static void markdown_row(const dip_option *row, FILE *out)
+{
+    char usage[128];
+    usage_of(row, usage, sizeof usage);
+    fprintf(out, "| `");
+    for (const char *p = usage; *p; p++) fprintf(out, *p == '|' ? "\\|" : "%c", *p);
+    fprintf(out, "` | %s | %s |\n", row->help, shows_default(row) ? row->fallback : "");
 }
 
 void dip_options_markdown(const dip_option *table, FILE *out)
 {
-    fprintf(out, "| option | meaning | default |\n|---|---|---|\n");
     for (const dip_option *row = table; row->name; row++) {
-        char usage[128];
-        usage_of(row, usage, sizeof usage);
-        fprintf(out, "| `");
-        for (const char *p = usage; *p; p++) fprintf(out, *p == '|' ? "\\|" : "%c", *p);
-        fprintf(out, "` | %s | %s |\n", row->help, shows_default(row) ? row->fallback : "");
+        if (is_heading(row)) fprintf(out, "%s### %s\n\n", row == table ? "" : "\n", row->name);
+        if (is_heading(row) || row == table)
+            fprintf(out, "| option | meaning | default |\n|---|---|---|\n");
+        if (!is_heading(row)) markdown_row(row, out);
     }
 }

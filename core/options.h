@@ -4,7 +4,7 @@
  *
  * A table describes a plain struct. Field types: FLAG bool, INT int64_t, REAL double, TEXT const char *,
  * CHOICE int (position of the word in `choices`). A TEXT value is borrowed from argv, the
- * caller or the row; nothing is copied.
+ * caller or the row; nothing is copied. A HEADING row has no field; help sets the rows behind it under its title.
  */
 #ifndef CORE_OPTIONS_H
 #define CORE_OPTIONS_H
@@ -21,6 +21,7 @@ typedef enum dip_option_type {
     DIP_OPTION_REAL,
     DIP_OPTION_TEXT,
     DIP_OPTION_CHOICE,
+    DIP_OPTION_HEADING, /* no option: `name` is a title for the rows that follow */
 } dip_option_type;
 
 typedef struct dip_option {

@@ -25,7 +25,8 @@ void dip_help_command(const dip_command *command, const dip_option *common, FILE
             has_options(command) ? " [OPTIONS] " : " ", command->usage, command->summary);
     if (command->text) fprintf(out, "\n%s\n", command->text);
     if (has_options(command)) {
-        fputs("\nOptions:\n", out);
+        bool titled = command->options[0].type == DIP_OPTION_HEADING;
+        fputs(titled ? "\n" : "\nOptions:\n", out);
         dip_options_help(command->options, out);
     }
     fputs("\nCommon options:\n", out);

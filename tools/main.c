@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130, MOST_ROWS = 96 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130, MOST_ROWS = 160 };
 
 /* In the order of work. */
 /* clang-format off */

@@ -33,11 +33,17 @@
         .name = word, .type = DIP_OPTION_TEXT, AT(field), .fallback = value, .help = text \
     }
 
+#define HEADING(title)                            \
+    {                                             \
+        .name = title, .type = DIP_OPTION_HEADING \
+    }
+
 #define PRESETS "default|ss-cmir"
 #define FORMS "unit|centred|standard"
 
 /* clang-format off */
 const dip_option dip_train_table[] = {
+    HEADING("Run"),
     CHOICE("preset", preset, PRESETS, "default", "set of defaults; ss-cmir is the published method"),
     TEXT("name", name, "default", "name of the run and of the model"),
     TEXT("modalities", modalities, NULL, "modalities to learn, as 's1,s2'; default: all of the archive"),
@@ -45,6 +51,7 @@ const dip_option dip_train_table[] = {
     INT("epochs", epochs, 1, 100000, "60", "passes over the training pairs"),
     INT("batch", batch, 2, 8192, "64", "pairs a step"),
     CHOICE("statistics", statistics, "measure|archive", "measure", "where each band's mean and deviation come from"),
+    HEADING("Network"),
     INT("input-px", input_px, 8, 2048, "64", "side of the network's input in training"),
     INT("encode-px", encode_px, 0, 2048, "0", "side of its input when encoding; 0: as in training"),
     INT("stem-kernel", stem_kernel, 3, 7, "3", "kernel of the first convolution, 3 or 7"),
@@ -58,6 +65,7 @@ const dip_option dip_train_table[] = {
     INT("head-hidden", head_hidden, 32, 8192, "256", "hidden width of an mlp head"),
     INT("embed-dim", embed_dim, 32, 8192, "128", "width of the projection"),
     FLAG("zero-last", zero_last, "yes", "residual branches begin at zero"),
+    HEADING("Objective"),
     REAL("mim", mim, 0, 1000, "1", "weight of the contrast between modalities"),
     REAL("temperature", temperature, 0.001, 100, "0.1", "temperature of the contrast"),
     REAL("smoothing", smoothing, 0, 0.99, "0", "label smoothing of the contrast"),
@@ -75,6 +83,7 @@ const dip_option dip_train_table[] = {
     CHOICE("msp-on", msp_on, "h|z", "h", "vectors that it compares"),
     CHOICE("ramp", ramp, "none|geometric", "none", "how mde, msp and soft grow over the run"),
     REAL("ramp-from", ramp_from, 1e-12, 1, "0.0001", "their first factor"),
+    HEADING("Optimisation"),
     REAL("rate", rate, 0, 100, "0.008", "learning rate"),
     REAL("weight-decay", weight_decay, 0, 100, "0.05", "of weights; norms and biases do not decay"),
     REAL("beta1", beta1, 0, 0.999999, "0.9", "of AdamW"),
@@ -85,6 +94,7 @@ const dip_option dip_train_table[] = {
     REAL("clip", clip, 0, 1e9, "0", "largest norm of the gradient; 0: no limit"),
     REAL("average", average, 0, 0.999999, "0.99", "decay of the moving average of the weights; 0: none"),
     REAL("momentum", momentum, 0.0001, 1, "0.1", "of batch norm's running statistics"),
+    HEADING("Windows and augmentation"),
     REAL("zoom-min", zoom_min, 0.05, 1, "0.5", "smallest window, as a share of the tile's side"),
     REAL("zoom-max", zoom_max, 0.05, 1, "1", "largest window"),
     FLAG("flips", flips, "yes", "mirror tiles"),
@@ -96,11 +106,13 @@ const dip_option dip_train_table[] = {
     REAL("speckle", speckle, 0, 2, "0", "relative deviation of speckle on radar bands"),
     REAL("band-drop", band_drop, 0, 1, "0", "probability that a band is left out"),
     REAL("cutout", cutout, 0, 1, "0", "probability that a square is left out"),
+    HEADING("Embedding"),
     REAL("embed-z", embed_z, 0, 1000, "0.25", "weight of the projection in the embedding"),
     CHOICE("embed-z-form", embed_z_form, FORMS, "unit", "as it is, centred, or standardised by modality"),
     REAL("embed-h", embed_h, 0, 1000, "0.75", "weight of the features before the projection"),
     CHOICE("embed-h-form", embed_h_form, FORMS, "centred", "as it is, centred, or standardised by modality"),
     INT("embed-views", embed_views, 1, 8, "1", "orientations that an embedding averages: 1, 2, 4 or 8"),
+    HEADING("Course of the run"),
     INT("memory", memory_mb, 0, 1e9, "4096", "MB for prepared tiles; what does not fit is read again"),
     INT("eval-every", eval_every, 0, 100000, "5", "epochs between evaluations on held-out pairs; 0: at the end"),
     INT("checkpoint-every", checkpoint_every, 0, 1e9, "500", "steps between checkpoints; 0: at each epoch's end"),
@@ -276,7 +288,7 @@ char *dip_train_options_text(const dip_train_options *options)
     char *text = dip_strdup("");
     for (const dip_option *row = dip_train_table; text && row->name; row++) {
         char value[512];
-        if (is_run_only(row->name)) continue;
+        if (row->type == DIP_OPTION_HEADING || is_run_only(row->name)) continue;
         dip_options_get(row, options, value, sizeof value);
         char *longer = dip_sprintf("%s%s = %s\n", text, row->name, value);
         dip_free(text);

@@ -273,6 +273,33 @@ static void test_markdown_escapes_its_bars(void **state)
     assert_non_null(strstr(text, "| `-e, --exact` | scan all |  |\n"));
 }
 
+/* A title is no option, though it has a name, and its field (offset 0) is left alone. */
+static void test_headings_are_titles_only(void **state)
+{
+    static const dip_option titled[] = {
+        {.name = "First", .type = DIP_OPTION_HEADING},
+        {"k", 'k', DIP_OPTION_INT, FIELD(k), 1, 1000, "10", NULL, "hits wanted"},
+        {.name = "Second", .type = DIP_OPTION_HEADING},
+        {"exact", 'e', DIP_OPTION_FLAG, FIELD(exact), 0, 0, "yes", NULL, "scan all"},
+        {.name = NULL},
+    };
+    knobs v = {.exact = false};
+    char text[1024] = "";
+    (void)state;
+    dip_options_defaults(titled, &v);
+    assert_true(v.exact && v.k == 10);
+    assert_int_equal(dip_options_set(titled, &v, "First", "1"), DIP_EINVAL);
+    assert_int_equal(dip_options_set(titled, &v, "Secon", "1"), DIP_EINVAL);
+    assert_null(strstr(dip_last_error(), "'Second'"));
+    FILE *out = fmemopen(text, sizeof text, "w");
+    dip_options_help(titled, out);
+    dip_options_markdown(titled, out);
+    fclose(out);
+    assert_ptr_equal(strstr(text, "First:\n  -k, --k N "), text);
+    assert_non_null(strstr(text, "\n\nSecond:\n  -e, --[no-]exact "));
+    assert_non_null(strstr(text, "\n\n### Second\n\n| option | meaning | default |\n|---|"));
+}
+
 static void test_nearest_word(void **state)
 {
     static const char *const words[] = {"import", "index", "info", "search", "serve"};
@@ -307,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_get_cuts_what_does_not_fit),
         cmocka_unit_test(test_help_tells_every_row),
         cmocka_unit_test(test_markdown_escapes_its_bars),
+        cmocka_unit_test(test_headings_are_titles_only),
         cmocka_unit_test(test_nearest_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

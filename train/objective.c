@@ -2,6 +2,7 @@
 #include "train/objective.h"
 
 #include "core/mem.h"
+#include "train/sigreg.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,7 +11,8 @@ struct dip_objective {
     const dip_train_options *options;
     size_t dim[2]; /* of h and z: dip_loss_input */
     dip_loss_space *space;
-    float *targets; /* (pairs, pairs); NULL without soft targets */
+    float *targets;     /* (pairs, pairs); NULL without soft targets */
+    dip_sigreg *sigreg; /* NULL without it */
 };
 
 dip_status dip_objective_create(dip_objective **out, const dip_train_options *options, size_t pairs,
@@ -26,6 +28,9 @@ dip_status dip_objective_create(dip_objective **out, const dip_train_options *op
         o->targets = dip_alloc(pairs * pairs * sizeof *o->targets);
         if (!o->targets) status = DIP_ENOMEM;
     }
+    if (!status && options->sigreg > 0)
+        status = dip_sigreg_create(&o->sigreg, pairs, o->dim[options->sigreg_on],
+                                   (size_t)options->sigreg_directions);
     if (status) {
         dip_objective_destroy(o);
         return status;
@@ -38,6 +43,7 @@ void dip_objective_destroy(dip_objective *o)
 {
     if (!o) return;
     dip_loss_space_destroy(o->space);
+    dip_sigreg_destroy(o->sigreg);
     dip_free(o->targets);
     dip_free(o);
 }
@@ -46,14 +52,15 @@ bool dip_objective_uses_h(const dip_objective *o)
 {
     const dip_train_options *p = o->options;
     return (p->mde > 0 && p->mde_on == DIP_LOSS_ON_H) ||
-           (p->msp != 0 && p->msp_on == DIP_LOSS_ON_H);
+           (p->msp != 0 && p->msp_on == DIP_LOSS_ON_H) ||
+           (p->sigreg > 0 && p->sigreg_on == DIP_LOSS_ON_H);
 }
 
 /* Factor of the ramped losses in this epoch. */
-static double ramp(const dip_train_options *p, uint64_t epoch, uint64_t epochs)
+static double ramp(const dip_train_options *p, const dip_when *when)
 {
-    if (p->ramp == DIP_RAMP_NONE || epochs < 2) return 1;
-    return pow(p->ramp_from, 1 - (double)epoch / (double)(epochs - 1));
+    if (p->ramp == DIP_RAMP_NONE || when->epochs < 2) return 1;
+    return pow(p->ramp_from, 1 - (double)when->epoch / (double)(when->epochs - 1));
 }
 
 static dip_loss_batch batch_of(const dip_objective *o, int input, const dip_outputs *outputs,
@@ -87,6 +94,14 @@ static double run_soft(const dip_objective *o, const dip_outputs *outputs, doubl
     return dip_loss_soft(o->space, p->temperature, o->targets, &batch);
 }
 
+static double run_sigreg(const dip_objective *o, const dip_when *when, const dip_outputs *outputs)
+{
+    const dip_train_options *p = o->options;
+    dip_loss_batch batch = batch_of(o, p->sigreg_on, outputs, p->sigreg);
+    const float *directions = dip_sigreg_draw(o->sigreg, (uint64_t)p->seed, when->step);
+    return dip_loss_sigreg(o->sigreg, directions, &batch);
+}
+
 static void clear(const dip_objective *o, const dip_outputs *outputs)
 {
     for (int m = 0; m < 2; m++) {
@@ -95,12 +110,12 @@ static void clear(const dip_objective *o, const dip_outputs *outputs)
     }
 }
 
-void dip_objective_run(dip_objective *o, uint64_t epoch, uint64_t epochs,
-                       const dip_outputs *outputs, dip_loss_values *values)
+void dip_objective_run(dip_objective *o, const dip_when *when, const dip_outputs *outputs,
+                       dip_loss_values *values)
 {
     const dip_train_options *p = o->options;
-    double factor = ramp(p, epoch, epochs), soft = factor * p->soft;
-    bool soft_begun = (double)epoch >= p->soft_start * (double)epochs;
+    double factor = ramp(p, when), soft = factor * p->soft;
+    bool soft_begun = (double)when->epoch >= p->soft_start * (double)when->epochs;
     *values = (dip_loss_values){.total = 0};
     clear(o, outputs);
     if (p->mim > 0) values->mim = run_contrast(o, outputs);
@@ -113,6 +128,8 @@ void dip_objective_run(dip_objective *o, uint64_t epoch, uint64_t epochs,
         dip_loss_batch batch = batch_of(o, p->msp_on, outputs, -factor * p->msp);
         values->msp = dip_loss_similar(o->space, (dip_neighbour)p->msp_source, &batch);
     }
+    if (o->sigreg) values->sigreg = run_sigreg(o, when, outputs);
     values->total = p->mim * values->mim + (soft_begun ? soft : 0) * values->soft +
-                    factor * (p->mde * values->mde - p->msp * values->msp);
+                    factor * (p->mde * values->mde - p->msp * values->msp) +
+                    p->sigreg * values->sigreg;
 }

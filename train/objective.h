@@ -18,14 +18,20 @@ typedef struct dip_outputs {
 } dip_outputs;
 
 typedef struct dip_loss_values {
-    double total, mim, soft, mde, msp; /* the parts without their weights */
+    double total, mim, soft, mde, msp, sigreg; /* the parts without their weights */
 } dip_loss_values;
+
+/** Where the run is: decides ramps and starts, and what is drawn. */
+typedef struct dip_when {
+    uint64_t epoch, epochs;
+    uint64_t step; /* of the run */
+} dip_when;
 
 /** Whether any loss reaches h besides through the head; if not, dh stays 0. */
 bool dip_objective_uses_h(const dip_objective *objective);
 
-/** Sets dz and dh (cleared first) and the values. `epoch` of `epochs` decides ramps and starts. */
-void dip_objective_run(dip_objective *objective, uint64_t epoch, uint64_t epochs,
-                       const dip_outputs *outputs, dip_loss_values *values);
+/** Sets dz and dh (cleared first) and the values. */
+void dip_objective_run(dip_objective *objective, const dip_when *when, const dip_outputs *outputs,
+                       dip_loss_values *values);
 
 #endif

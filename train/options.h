@@ -40,6 +40,9 @@ typedef struct dip_train_options {
     int mde_form, mde_on;
     double msp;
     int msp_source, msp_on;
+    double sigreg;
+    int64_t sigreg_directions;
+    int sigreg_on;
     int ramp; /* dip_ramp, of mde, msp and soft */
     double ramp_from;
     /* optimiser */

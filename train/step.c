@@ -21,6 +21,7 @@ static dip_status tell_step(dip_session *t, const dip_loss_values *v, double rat
                                 {"soft", v->soft},
                                 {"mde", v->mde},
                                 {"msp", v->msp},
+                                {"sigreg", v->sigreg},
                                 {"rate", rate},
                                 {"gradient", t->last_norm},
                                 {"pairs_per_second", dip_session_pairs_per_second(t)}};
@@ -104,7 +105,8 @@ dip_status dip_session_step(dip_session *t)
     dip_status status = dip_loader_next(t->loader, &batch);
     if (!status) status = forward(t, batch);
     if (status) return status;
-    dip_objective_run(t->objective, t->cursor.epoch, (uint64_t)o->epochs, &t->outputs, &values);
+    const dip_when when = {t->cursor.epoch, (uint64_t)o->epochs, t->cursor.total};
+    dip_objective_run(t->objective, &when, &t->outputs, &values);
     if (!isfinite(values.total)) return unstable(t, batch, rate);
     status = backward(t, batch);
     if (status) return status;

@@ -6,6 +6,7 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "train/sigreg.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -17,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { N = 9, D = 6, MOST = 64 };
+enum { N = 9, D = 6, J = 5, MOST = 64 };
 
 /* ---- the formulas once more, plainly, in double ---- */
 
@@ -107,15 +108,37 @@ static double plain_similar(const double *x, dip_neighbour source)
     return sum / (2 * N);
 }
 
+/* x: one modality */
+static double plain_sigreg(const double *x, const float *directions)
+{
+    double loss = 0;
+    for (int j = 0; j < J; j++) {
+        for (int k = 0; k <= 16; k++) {
+            double t = 3.0 / 16 * k, real = 0, imaginary = 0, end = k == 0 || k == 16 ? 0.5 : 1;
+            for (int i = 0; i < N; i++) {
+                double s = 0;
+                for (int c = 0; c < D; c++) s += x[i * D + c] * directions[j * D + c];
+                real += cos(t * s) / N;
+                imaginary += sin(t * s) / N;
+            }
+            real -= exp(-t * t / 2);
+            loss += end * exp(-t * t / 2) * (real * real + imaginary * imaginary);
+        }
+    }
+    return loss * 2 * 3.0 / 16 * N / J;
+}
+
 /* ---- central differences ---- */
 
-typedef enum kind { CONTRAST, SOFT, DISCREPANCY, SIMILAR } kind;
+typedef enum kind { CONTRAST, SOFT, DISCREPANCY, SIMILAR, SIGREG } kind;
 
 typedef struct subject {
     kind kind;
     dip_contrast contrast;
     int form; /* dip_discrepancy, dip_neighbour or dip_soft_source */
     float targets[N * N];
+    dip_sigreg *sigreg;
+    const float *directions;
 } subject;
 
 static double plain(const subject *s, const double *x)
@@ -124,7 +147,8 @@ static double plain(const subject *s, const double *x)
     case CONTRAST: return plain_contrast(x, &s->contrast);
     case SOFT: return plain_soft(x, 0.3, s->targets);
     case DISCREPANCY: return plain_discrepancy(x, (dip_discrepancy)s->form);
-    default: return plain_similar(x, (dip_neighbour)s->form);
+    case SIMILAR: return plain_similar(x, (dip_neighbour)s->form);
+    default: return 0.5 * (plain_sigreg(x, s->directions) + plain_sigreg(x + N * D, s->directions));
     }
 }
 
@@ -134,7 +158,8 @@ static double ours(const subject *s, dip_loss_space *space, const dip_loss_batch
     case CONTRAST: return dip_loss_contrast(space, &s->contrast, batch);
     case SOFT: return dip_loss_soft(space, 0.3, s->targets, batch);
     case DISCREPANCY: return dip_loss_discrepancy(space, (dip_discrepancy)s->form, batch);
-    default: return dip_loss_similar(space, (dip_neighbour)s->form, batch);
+    case SIMILAR: return dip_loss_similar(space, (dip_neighbour)s->form, batch);
+    default: return dip_loss_sigreg(s->sigreg, s->directions, batch);
     }
 }
 
@@ -210,6 +235,57 @@ static void gradient_of_similar(void **state)
     }
 }
 
+static void gradient_of_sigreg(void **state)
+{
+    (void)state;
+    subject s = {.kind = SIGREG};
+    assert_int_equal(dip_sigreg_create(&s.sigreg, N, D, J), DIP_OK);
+    s.directions = dip_sigreg_draw(s.sigreg, 1, 2);
+    check_gradient(&s);
+    dip_sigreg_destroy(s.sigreg);
+}
+
+/* For n samples of N(0, I) the expected value is sum_k w_k (1 - exp(-t_k^2)), 0.79, whatever n is. */
+static void sigreg_is_low_for_gaussian_vectors_alone(void **state)
+{
+    (void)state;
+    enum { MANY = 400 };
+    static float x[MANY * D], gradient[MANY * D];
+    static const float scales[] = {1, 0.1f, 4};
+    double values[3];
+    dip_sigreg *sigreg = NULL;
+    assert_int_equal(dip_sigreg_create(&sigreg, MANY, D, 64), DIP_OK);
+    const float *directions = dip_sigreg_draw(sigreg, 3, 0);
+    for (int i = 0; i < 3; i++) {
+        dip_rng rng;
+        dip_rng_init(&rng, 8, 0);
+        for (size_t k = 0; k < MANY * D; k++) x[k] = scales[i] * (float)dip_rng_normal(&rng);
+        const dip_loss_batch batch = {MANY, D, x, x, gradient, gradient, 1};
+        values[i] = dip_loss_sigreg(sigreg, directions, &batch);
+    }
+    assert_true(values[0] > 0.2 && values[0] < 2);
+    assert_true(values[1] > 50 && values[2] > 50);
+    dip_sigreg_destroy(sigreg);
+}
+
+static void directions_follow_from_seed_and_step(void **state)
+{
+    (void)state;
+    float first[J * D];
+    dip_sigreg *sigreg = NULL;
+    assert_int_equal(dip_sigreg_create(&sigreg, N, D, J), DIP_OK);
+    memcpy(first, dip_sigreg_draw(sigreg, 1, 7), sizeof first);
+    assert_memory_not_equal(dip_sigreg_draw(sigreg, 2, 7), first, sizeof first);
+    assert_memory_not_equal(dip_sigreg_draw(sigreg, 1, 8), first, sizeof first);
+    assert_memory_equal(dip_sigreg_draw(sigreg, 1, 7), first, sizeof first);
+    for (int j = 0; j < J; j++) {
+        double sum = 0;
+        for (int i = 0; i < D; i++) sum += first[j * D + i] * first[j * D + i];
+        assert_true(fabs(sum - 1) < 1e-6);
+    }
+    dip_sigreg_destroy(sigreg);
+}
+
 static void target_rows_are_distributions(void **state)
 {
     (void)state;
@@ -239,7 +315,9 @@ static void threads_do_not_change_a_bit(void **state)
     double values[3];
     dip_rng rng;
     dip_loss_space *space = NULL;
+    dip_sigreg *sigreg = NULL;
     assert_int_equal(dip_loss_space_create(&space, PAIRS, WIDTH), DIP_OK);
+    assert_int_equal(dip_sigreg_create(&sigreg, PAIRS, WIDTH, 37), DIP_OK);
     dip_rng_init(&rng, 7, 0);
     for (size_t i = 0; i < SIZE; i++) x[i] = (float)dip_rng_normal(&rng);
     for (unsigned threads = 1; threads <= 3; threads++) {
@@ -249,12 +327,14 @@ static void threads_do_not_change_a_bit(void **state)
         const dip_contrast contrast = {0.1, 0.1, true};
         values[threads - 1] = dip_loss_contrast(space, &contrast, &batch);
         values[threads - 1] += dip_loss_similar(space, DIP_NEIGHBOUR_FUSED, &batch);
+        values[threads - 1] += dip_loss_sigreg(sigreg, dip_sigreg_draw(sigreg, 1, 1), &batch);
         if (threads == 1) memcpy(first, gradient, sizeof first);
         assert_memory_equal(first, gradient, sizeof first);
     }
     assert_memory_equal(&values[0], &values[1], sizeof(double));
     assert_memory_equal(&values[0], &values[2], sizeof(double));
     dip_threads_set(0);
+    dip_sigreg_destroy(sigreg);
     dip_loss_space_destroy(space);
 }
 
@@ -280,6 +360,20 @@ static void assert_close(const float *a, const float *b, size_t count, double to
         if (fabs(a[i] - b[i]) > tolerance) fail_msg("value %zu: %g, PyTorch %g", i, a[i], b[i]);
 }
 
+static double run_sigreg(const reference *r, const dip_loss_batch *batch)
+{
+    size_t directions;
+    float values[MOST];
+    dip_sigreg *sigreg = NULL;
+    assert_int_equal(fscanf(r->file, "%zu", &directions), 1);
+    assert_true(directions * r->d <= MOST);
+    read_floats(r->file, "along", values, directions * r->d);
+    assert_int_equal(dip_sigreg_create(&sigreg, r->n, r->d, directions), DIP_OK);
+    double value = dip_loss_sigreg(sigreg, values, batch);
+    dip_sigreg_destroy(sigreg);
+    return value;
+}
+
 static double run_case(const reference *r, dip_loss_space *space, const char *name,
                        const float *targets, const dip_loss_batch *batch)
 {
@@ -289,6 +383,7 @@ static double run_case(const reference *r, dip_loss_space *space, const char *na
         assert_int_equal(fscanf(r->file, "%lf %lf %d", &a, &b, &within), 3);
         return dip_loss_contrast(space, &(dip_contrast){a, b, within != 0}, batch);
     }
+    if (!strcmp(name, "sigreg")) return run_sigreg(r, batch);
     assert_int_equal(fscanf(r->file, "%d", &form), 1);
     if (!strcmp(name, "discrepancy"))
         return dip_loss_discrepancy(space, (dip_discrepancy)form, batch);
@@ -347,7 +442,7 @@ static void agrees_with_pytorch(void **state)
             check_case(&r, space, targets);
         cases += !strcmp(word, "case");
     }
-    assert_int_equal(cases, 17);
+    assert_int_equal(cases, 18);
     dip_loss_space_destroy(space);
     fclose(r.file);
 }
@@ -359,6 +454,9 @@ int main(void)
         cmocka_unit_test(gradient_of_soft_targets),
         cmocka_unit_test(gradient_of_discrepancy),
         cmocka_unit_test(gradient_of_similar),
+        cmocka_unit_test(gradient_of_sigreg),
+        cmocka_unit_test(sigreg_is_low_for_gaussian_vectors_alone),
+        cmocka_unit_test(directions_follow_from_seed_and_step),
         cmocka_unit_test(target_rows_are_distributions),
         cmocka_unit_test(threads_do_not_change_a_bit),
         cmocka_unit_test(agrees_with_pytorch),

@@ -31,8 +31,9 @@ static void fill(rig *r)
 static dip_train_options only(const char *loss)
 {
     dip_train_options o = support_options("objective");
-    o.mim = o.soft = o.mde = o.msp = 0;
+    o.mim = o.soft = o.mde = o.msp = o.sigreg = 0;
     o.soft_start = 0;
+    o.sigreg_directions = 8;
     if (loss) assert_int_equal(dip_options_set(dip_train_table, &o, loss, "1"), DIP_OK);
     return o;
 }
@@ -41,8 +42,9 @@ static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
 {
     dip_objective *objective = NULL;
     dip_loss_values values;
+    const dip_when when = {epoch, EPOCHS, epoch};
     assert_int_equal(dip_objective_create(&objective, o, N, Z, H), DIP_OK);
-    dip_objective_run(objective, epoch, EPOCHS, &r->outputs, &values);
+    dip_objective_run(objective, &when, &r->outputs, &values);
     dip_objective_destroy(objective);
     return values;
 }
@@ -50,13 +52,13 @@ static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
 static void it_is_the_weighted_sum_of_its_parts(void **state)
 {
     (void)state;
-    static const char *const losses[] = {"mim", "soft", "mde", "msp"};
-    static const double weights[] = {0.5, 2, 3, 0.25};
+    static const char *const losses[] = {"mim", "soft", "mde", "msp", "sigreg"};
+    static const double weights[] = {0.5, 2, 3, 0.25, 1.5};
     rig r, sum;
     double total = 0;
     memset(&sum, 0, sizeof sum);
     fill(&r);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         dip_train_options o = only(losses[i]);
         total += weights[i] * run(&o, 3, &r).total;
         for (int k = 0; k < N * Z; k++) sum.dz[0][k] += (float)(weights[i] * r.dz[0][k]);
@@ -67,6 +69,7 @@ static void it_is_the_weighted_sum_of_its_parts(void **state)
     all.soft = weights[1];
     all.mde = weights[2];
     all.msp = weights[3];
+    all.sigreg = weights[4];
     assert_true(fabs(run(&all, 3, &r).total - total) < 1e-9);
     for (int k = 0; k < N * Z; k++) assert_true(fabsf(r.dz[0][k] - sum.dz[0][k]) < 1e-6f);
     for (int k = 0; k < N * H; k++) assert_true(fabsf(r.dh[1][k] - sum.dh[1][k]) < 1e-6f);
@@ -117,11 +120,12 @@ static void losses_reach_what_they_are_asked_to(void **state)
     (void)state;
     rig r;
     fill(&r);
-    dip_train_options o = only("mde");
-    for (int on = DIP_LOSS_ON_H; on <= DIP_LOSS_ON_Z; on++) {
+    for (int i = 0; i < 4; i++) {
+        int on = i % 2;
+        dip_train_options o = only(i < 2 ? "mde" : "sigreg");
         float z = 0, h = 0;
         dip_objective *objective = NULL;
-        o.mde_on = on;
+        o.mde_on = o.sigreg_on = on;
         assert_int_equal(dip_objective_create(&objective, &o, N, Z, H), DIP_OK);
         assert_int_equal(dip_objective_uses_h(objective), on == DIP_LOSS_ON_H);
         dip_objective_destroy(objective);

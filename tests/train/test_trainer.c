@@ -63,10 +63,21 @@ static void train_new(const char *name, dip_train_options options, unsigned thre
     dip_archive_close(archive);
 }
 
+/* Options of a run in which all that a loss may draw or keep takes part. */
+static dip_train_options all_losses(void)
+{
+    dip_train_options options = support_options("m");
+    options.soft = options.mde = options.msp = 0.5;
+    options.sigreg = 0.1;
+    options.sigreg_directions = 16;
+    options.soft_start = 0;
+    return options;
+}
+
 static void threads_and_memory_do_not_change_the_model(void **state)
 {
     (void)state;
-    dip_train_options options = support_options("m");
+    dip_train_options options = all_losses();
     options.average = 0.9;
     train_new("one", options, 1);
     train_new("two", options, 2);
@@ -96,7 +107,7 @@ static void an_interrupted_run_ends_as_an_undisturbed_one(void **state)
 {
     (void)state;
     static const int stops[] = {1, 3, 1, 4};
-    dip_train_options options = support_options("m");
+    dip_train_options options = all_losses();
     dip_train_result result;
     options.average = 0.9;
     options.keep = DIP_KEEP_BEST;
@@ -241,12 +252,10 @@ static void instability_names_the_likely_cause(void **state)
 static void every_loss_can_be_trained_with(void **state)
 {
     (void)state;
-    dip_train_options options = support_options("m");
+    dip_train_options options = all_losses();
     dip_train_result result;
     const support_plan plan = {.places = 30, .splits = "t", .modalities = 3};
     dip_archive *archive = support_archive("losses", &plan);
-    options.soft = options.mde = options.msp = 0.5;
-    options.soft_start = 0;
     options.mde_form = DIP_DISCREPANCY_LOG;
     options.ramp = DIP_RAMP_GEOMETRIC;
     options.head = DIP_HEAD_MLP;

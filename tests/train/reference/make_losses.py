@@ -62,6 +62,17 @@ def similar(x1, x2, source):
     return (F.cosine_similarity(x1, x1[j1]).mean() + F.cosine_similarity(x2, x2[j2]).mean()) / 2
 
 
+def sigreg(x1, x2, along):
+    t = torch.linspace(0, 3, 17, dtype=torch.float64)
+    wanted = torch.exp(-t * t / 2)
+    values = []
+    for x in (x1, x2):
+        angle = (x @ along.t()).unsqueeze(2) * t
+        error = (angle.cos().mean(0) - wanted) ** 2 + angle.sin().mean(0) ** 2
+        values.append(2 * N * torch.trapz(error * wanted, t, dim=1).mean())
+    return sum(values) / 2
+
+
 def case(name, loss, x1, x2):
     x1, x2 = x1.clone().requires_grad_(), x2.clone().requires_grad_()
     value = loss(x1, x2)
@@ -88,6 +99,9 @@ def main():
         case("soft %d 0.3 0.2" % position, lambda a, b: soft(a, b, 0.2, target), x1, x2)
     for position, form in enumerate(("cosine", "log")):
         case("discrepancy %d" % position, lambda a, b: discrepancy(a, b, form), x1, x2)
+    along = F.normalize(torch.randn(4, D, generator=torch.Generator().manual_seed(4)), dim=1).double()
+    case("sigreg 4 along " + " ".join("%.9g" % v for v in along.flatten().tolist()),
+         lambda a, b: sigreg(a, b, along), x1, x2)
     for position, source in enumerate(("own", "fused")):
         case("similar %d" % position, lambda a, b: similar(a, b, source), x1, x2)
 

@@ -1,7 +1,7 @@
 /*
  * Images a second of the encoder: training steps and encoding, or each convolution of a net by itself.
  *
- *   bench_encoder [--net resnet10|resnet18] [--px 64] [--bands 3] [--batch 64] [--stride 1|2] [--seconds 2]
+ *   bench_encoder [--net resnet10|resnet18|resnet50] [--px 64] [--bands 3] [--batch 64] [--stride 1|2] [--seconds 2]
  *                 [--layers]
  *
  * One JSON object a line. "images_s" is by the clock (the median of repeats), "images_cpu_s" by processor time
@@ -69,19 +69,33 @@ static timing measure(void (*fn)(void *), void *context, double seconds)
 
 static dip_net_spec spec_of(const settings *s)
 {
-    const bool eighteen = strcmp(s->net, "resnet18") == 0;
+    static const struct {
+        const char *name;
+        uint32_t width, blocks[4];
+        dip_block_kind block;
+    } nets[] = {{"resnet10", 32, {1, 1, 1, 1}, DIP_BLOCK_BASIC},
+                {"resnet18", 64, {2, 2, 2, 2}, DIP_BLOCK_BASIC},
+                {"resnet50", 64, {3, 4, 6, 3}, DIP_BLOCK_BOTTLENECK}};
+    size_t n = 0;
+    while (n < 3 && strcmp(s->net, nets[n].name)) n++;
+    if (n == 3) {
+        fprintf(stderr, "bench_encoder: no net '%s'; resnet10, resnet18 or resnet50\n", s->net);
+        exit(2);
+    }
+    const bool large = n > 0; /* the published stem */
     dip_net_spec spec = {.input_px = s->px,
-                         .stem_kernel = eighteen ? 7 : 3,
-                         .stem_stride = eighteen ? 2 : s->stride,
-                         .stem_pool = eighteen,
+                         .stem_kernel = large ? 7 : 3,
+                         .stem_stride = large ? 2 : s->stride,
+                         .stem_pool = large,
+                         .block = nets[n].block,
                          .stage_count = 4,
                          .shared_from = 2,
                          .head_shared = true,
                          .embed_dim = 128,
                          .modality_count = 1};
     for (int i = 0; i < 4; i++) {
-        spec.width[i] = (eighteen ? 64u : 32u) << i;
-        spec.blocks[i] = eighteen ? 2 : 1;
+        spec.width[i] = nets[n].width << i;
+        spec.blocks[i] = nets[n].blocks[i];
     }
     snprintf(spec.modality[0].name, sizeof spec.modality[0].name, "m");
     spec.modality[0].band_count = s->bands;

@@ -13,7 +13,7 @@
 
 #include "encoder/workspace.h"
 
-enum { DIP_MAX_KERNEL = 7, DIP_MAX_CLASSES = 4 };
+enum { DIP_MAX_KERNEL = 7, DIP_MAX_CLASSES = 4, DIP_MAX_CHANNELS = 2048 };
 
 /** A square convolution with padding kernel / 2. out_channels is a multiple of 32; in_channels too, for backward-data. */
 typedef struct dip_conv {

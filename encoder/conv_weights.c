@@ -18,8 +18,7 @@ enum {
     TASKS = 16,           /* wanted */
     IMAGES_MAX_COLUMNS = 16,
     IMAGES_MIN = 16, /* fewer would leave most of a step empty */
-    BAND_BYTES = 320 * 1024,
-    MAX_CHANNELS = 1024
+    BAND_BYTES = 320 * 1024
 };
 
 typedef void (*part_fn)(const dip_weights_part *part);
@@ -34,7 +33,7 @@ typedef struct weights_plan {
 
 /* ---- what the ways share ---- */
 
-const dip_bf16 dip_weights_zeros[MAX_CHANNELS + DIP_BLOCK];
+const dip_bf16 dip_weights_zeros[DIP_MAX_CHANNELS + DIP_BLOCK];
 
 void dip_weights_tiles(const dip_loops *loops, const dip_bf16 *const rows[DIP_BLOCK],
                        size_t channels, dip_bf16 *tiles, size_t stride)

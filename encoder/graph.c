@@ -59,20 +59,26 @@ static void build_block(dip_net *net, uint32_t m, uint32_t number, uint32_t stag
 {
     const bool shared = stage >= net->spec.shared_from;
     const uint32_t owner = shared ? DIP_OWNER_SHARED : m, width = net->spec.width[stage];
+    const uint32_t out = dip_net_spec_stage_dim(&net->spec, stage);
+    const uint32_t stride = first && stage > 0 ? 2 : 1;
+    const bool bottleneck = net->spec.block == DIP_BLOCK_BOTTLENECK;
     dip_block *block = &net->tracks[m].blocks[number];
     const dip_block *model = shared && m > 0 ? &net->tracks[0].blocks[number] : NULL;
-    dip_conv conv = {*channels, *side, width, 3, first && stage > 0 ? 2 : 1};
-    build_unit(net, &block->first, model ? &model->first : NULL, conv, owner);
-    block->has_shortcut = conv.stride != 1 || width != *channels;
-    if (block->has_shortcut) {
-        dip_conv shortcut = conv;
-        shortcut.kernel = 1;
-        build_unit(net, &block->shortcut, model ? &model->shortcut : NULL, shortcut, owner);
+    const dip_conv shortcut = {*channels, *side, out, 1, stride};
+    block->unit_count = bottleneck ? 3 : 2;
+    block->has_shortcut = stride != 1 || out != *channels;
+    for (uint32_t u = 0; u < block->unit_count; u++) {
+        const dip_conv conv = {.in_channels = *channels,
+                               .in_side = *side,
+                               .out_channels = u + 1 < block->unit_count ? width : out,
+                               .kernel = bottleneck && u != 1 ? 1 : 3,
+                               .stride = u == bottleneck ? stride : 1};
+        build_unit(net, &block->unit[u], model ? &model->unit[u] : NULL, conv, owner);
+        *channels = conv.out_channels;
+        *side = dip_conv_out_side(&conv);
     }
-    *channels = width;
-    *side = dip_conv_out_side(&conv);
-    conv = (dip_conv){width, *side, width, 3, 1};
-    build_unit(net, &block->second, model ? &model->second : NULL, conv, owner);
+    if (block->has_shortcut)
+        build_unit(net, &block->shortcut, model ? &model->shortcut : NULL, shortcut, owner);
 }
 
 static void build_track(dip_net *net, uint32_t m)
@@ -106,9 +112,9 @@ void dip_track_each_unit(const dip_net *net, dip_track *track, dip_unit_fn visit
 {
     visit(&track->stem, context);
     for (uint32_t b = 0; b < net->block_count; b++) {
-        visit(&track->blocks[b].first, context);
-        visit(&track->blocks[b].second, context);
-        if (track->blocks[b].has_shortcut) visit(&track->blocks[b].shortcut, context);
+        dip_block *block = &track->blocks[b];
+        for (uint32_t u = 0; u < block->unit_count; u++) visit(&block->unit[u], context);
+        if (block->has_shortcut) visit(&block->shortcut, context);
     }
 }
 
@@ -116,12 +122,12 @@ static dip_status build_structure(dip_net *net)
 {
     const uint32_t modalities = net->spec.modality_count;
     for (uint32_t s = 0; s < net->spec.stage_count; s++) net->block_count += net->spec.blocks[s];
-    const size_t units = 1 + 3 * (size_t)net->block_count;
+    const size_t units = 1 + (DIP_BLOCK_UNITS + 1) * (size_t)net->block_count;
     const size_t tensors = modalities * (6 * units + 4) + units + 4;
     net->layers = dip_calloc(modalities * units, sizeof *net->layers);
     net->tensors = dip_calloc(tensors, sizeof *net->tensors);
     net->running = dip_calloc(tensors, sizeof *net->running);
-    net->sums = dip_calloc(3 * 1024, sizeof *net->sums);
+    net->sums = dip_calloc(4 * DIP_MAX_CHANNELS, sizeof *net->sums);
     if (!net->layers || !net->tensors || !net->running || !net->sums) return DIP_ENOMEM;
     for (uint32_t m = 0; m < modalities; m++) {
         net->tracks[m].blocks = dip_calloc(net->block_count, sizeof(dip_block));
@@ -203,12 +209,11 @@ static void add_block_tensors(dip_net *net, dip_block *block, uint32_t owner, ui
                               uint32_t number)
 {
     char path[64], norm_path[64];
-    snprintf(path, sizeof path, "layer%u.%u.conv1", stage + 1, number);
-    snprintf(norm_path, sizeof norm_path, "layer%u.%u.bn1", stage + 1, number);
-    add_unit_tensors(net, &block->first, owner, path, norm_path);
-    snprintf(path, sizeof path, "layer%u.%u.conv2", stage + 1, number);
-    snprintf(norm_path, sizeof norm_path, "layer%u.%u.bn2", stage + 1, number);
-    add_unit_tensors(net, &block->second, owner, path, norm_path);
+    for (uint32_t u = 0; u < block->unit_count; u++) {
+        snprintf(path, sizeof path, "layer%u.%u.conv%u", stage + 1, number, u + 1);
+        snprintf(norm_path, sizeof norm_path, "layer%u.%u.bn%u", stage + 1, number, u + 1);
+        add_unit_tensors(net, &block->unit[u], owner, path, norm_path);
+    }
     if (!block->has_shortcut) return;
     snprintf(path, sizeof path, "layer%u.%u.downsample.0", stage + 1, number);
     snprintf(norm_path, sizeof norm_path, "layer%u.%u.downsample.1", stage + 1, number);
@@ -314,12 +319,13 @@ static void place_track(dip_net *net, dip_track *track, uint32_t m)
     track->features = place(net, net->max_batch * width[0] * sizeof(float));
     track->hidden = place(net, net->max_batch * width[1] * sizeof(float));
     if (net->mode == DIP_NET_INFER) return;
-    track->stem_out = place_values(net, n * pooled);
+    track->stem.out = place_values(net, n * pooled);
     if (net->spec.stem_pool) track->argmax = place(net, n * pooled);
-    for (uint32_t b = 0; b < net->block_count; b++) {
-        track->blocks[b].middle = place_values(net, n * raw_values(&track->blocks[b].first));
-        track->blocks[b].out = place_values(net, n * raw_values(&track->blocks[b].second));
-    }
+    for (uint32_t b = 0; b < net->block_count; b++)
+        for (uint32_t u = 0; u < track->blocks[b].unit_count; u++) {
+            dip_unit *unit = &track->blocks[b].unit[u];
+            unit->out = place_values(net, n * raw_values(unit));
+        }
 }
 
 typedef struct widest {

@@ -3,7 +3,7 @@
  *
  *   layer   one set of convolution weights; owned by a modality or shared
  *   unit    a layer seen by one modality: its batch norm and its activations
- *   block   two units, a shortcut, their sum
+ *   block   two or three units, a shortcut, their sum
  *   track   one modality's way from input to h: stem, blocks, mean
  *   head    h -> z
  *
@@ -18,7 +18,12 @@
 #include "encoder/net.h"
 #include "encoder/norm.h"
 
-enum { DIP_OWNER_SHARED = DIP_MAX_MODALITIES, DIP_INFER_IMAGES = 64, DIP_NET_BUFFERS = 4 };
+enum {
+    DIP_OWNER_SHARED = DIP_MAX_MODALITIES,
+    DIP_INFER_IMAGES = 64,
+    DIP_NET_BUFFERS = 4,
+    DIP_BLOCK_UNITS = 3 /* at most */
+};
 
 typedef struct dip_layer {
     dip_conv conv;
@@ -32,21 +37,22 @@ typedef struct dip_layer {
 typedef struct dip_unit {
     dip_layer *layer;
     dip_norm norm;
-    dip_bf16 *raw;    /* TRAIN: the convolution's result */
+    dip_bf16 *raw; /* TRAIN: the convolution's result */
+    dip_bf16 *
+        out; /* TRAIN: after the norm, the sum if it ends a block, ReLU, and the stem's pooling; not of shortcuts */
     dip_bf16 *folded; /* INFER: panels times norm.scale; norm.shift is the bias */
 } dip_unit;
 
 typedef struct dip_block {
-    dip_unit first, second, shortcut;
+    dip_unit unit[DIP_BLOCK_UNITS], shortcut;
+    uint32_t unit_count;
     bool has_shortcut; /* else the input itself is added */
-    dip_bf16 *middle, *out;
 } dip_block;
 
 typedef struct dip_track {
     dip_unit stem;
     dip_bf16 *input;
-    dip_bf16 *stem_out; /* pooled, if the net pools */
-    uint8_t *argmax;
+    uint8_t *argmax; /* of the stem's pooling */
     dip_block *blocks;
     float *features, *hidden; /* (max_batch, feature_dim), (max_batch, head_hidden) */
     size_t head;
@@ -81,8 +87,14 @@ struct dip_net {
     float *weight_sums;             /* TRAIN: partial gradients of one layer */
     float *head_buffer;             /* (2, max_batch, widest of the head) */
     float *unit_scale, *zero_shift; /* the map that changes nothing */
-    double *sums;                   /* (3, widest) */
+    double *sums;                   /* (4, DIP_MAX_CHANNELS) */
 };
+
+/** The unit whose activations are the block's. */
+static inline dip_unit *dip_block_last(dip_block *block)
+{
+    return &block->unit[block->unit_count - 1];
+}
 
 /** Pixels a side after the stem, pooling included. */
 uint32_t dip_net_stem_side(const dip_net_spec *spec);

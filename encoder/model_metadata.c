@@ -12,6 +12,7 @@
 static const char *const form_names[] = {"unit", "centred", "standard"};
 static const char *const part_names[] = {"z", "h"};
 static const char *const head_names[] = {"linear", "mlp"};
+static const char *const block_names[] = {"basic", "bottleneck"};
 
 /* ---- writing ---- */
 
@@ -35,13 +36,13 @@ char *dip_network_text(const dip_net_spec *spec)
     for (uint32_t i = 0; i < spec->stage_count; i++)
         json_array_append_new(stages, json_pack("{s:i, s:i}", "width", (int)spec->width[i],
                                                 "blocks", (int)spec->blocks[i]));
-    return to_text(json_pack("{s:i, s:{s:i, s:i, s:b}, s:o, s:i, s:{s:s, s:i, s:b}, s:i}",
+    return to_text(json_pack("{s:i, s:{s:i, s:i, s:b}, s:s, s:o, s:i, s:{s:s, s:i, s:b}, s:i}",
                              "input_px", (int)spec->input_px, "stem", "kernel",
                              (int)spec->stem_kernel, "stride", (int)spec->stem_stride, "pool",
-                             (int)spec->stem_pool, "stages", stages, "shared_from",
-                             (int)spec->shared_from, "head", "kind", head_names[spec->head],
-                             "hidden", (int)spec->head_hidden, "shared", (int)spec->head_shared,
-                             "embed_dim", (int)spec->embed_dim));
+                             (int)spec->stem_pool, "block", block_names[spec->block], "stages",
+                             stages, "shared_from", (int)spec->shared_from, "head", "kind",
+                             head_names[spec->head], "hidden", (int)spec->head_hidden, "shared",
+                             (int)spec->head_shared, "embed_dim", (int)spec->embed_dim));
 }
 
 static json_t *band_json(const dip_band *band)
@@ -180,6 +181,10 @@ dip_status dip_network_parse(const char *text, const char *file, dip_net_spec *s
     spec->stem_kernel = read_uint(&r, stem, "kernel");
     spec->stem_stride = read_uint(&r, stem, "stride");
     spec->stem_pool = read_bool(&r, stem, "pool");
+    /* older models have no word for it */
+    spec->block = DIP_BLOCK_BASIC;
+    if (json_object_get(root, "block"))
+        spec->block = (dip_block_kind)read_choice(&r, root, "block", block_names, 2);
     read_stages(&r, root, spec);
     spec->shared_from = read_uint(&r, root, "shared_from");
     spec->head = (dip_head)read_choice(&r, head, "kind", head_names, 2);

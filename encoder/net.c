@@ -99,7 +99,7 @@ void dip_net_init(dip_net *net, dip_rng *rng, bool zero_last)
     for (uint32_t m = 0; m < net->spec.modality_count; m++) {
         dip_track_each_unit(net, &net->tracks[m], init_norm, net);
         for (uint32_t b = 0; zero_last && b < net->block_count; b++) {
-            const dip_norm *last = &net->tracks[m].blocks[b].second.norm;
+            const dip_norm *last = &dip_block_last(&net->tracks[m].blocks[b])->norm;
             memset(net->params + last->weight, 0, last->channels * sizeof(float));
         }
     }

@@ -105,7 +105,8 @@ static dip_status mean_task(void *context, size_t task, unsigned worker)
 
 static void mean_images(const dip_net *net, const dip_bf16 *in, float *features, size_t images)
 {
-    const dip_conv *last = &net->tracks[0].blocks[net->block_count - 1].second.layer->conv;
+    const dip_unit *unit = dip_block_last(&net->tracks[0].blocks[net->block_count - 1]);
+    const dip_conv *last = &unit->layer->conv;
     image_job job = {.loops = net->workspace.kernel->loops,
                      .in = in,
                      .mean = features,
@@ -151,13 +152,13 @@ static void run_unit(const pass *p, dip_unit *unit, const dip_bf16 *in)
         dip_norm_use_running(&unit->norm, net->params);
 }
 
-static dip_affine unit_affine(const dip_unit *unit, dip_bf16 *out)
+static dip_affine unit_affine(const dip_unit *unit)
 {
     return (dip_affine){.raw = unit->raw,
                         .scale = unit->norm.scale,
                         .shift = unit->norm.shift,
                         .relu = true,
-                        .out = out,
+                        .out = unit->out,
                         .channels = unit->norm.channels};
 }
 
@@ -170,41 +171,47 @@ static void run_stem(const pass *p, const float *input)
     round_input(net, input, track->input, p->images * px * px * stem->layer->conv.in_channels);
     run_unit(p, stem, track->input);
     if (net->spec.stem_pool) {
-        pool_images(net, stem->raw, stem->norm.scale, stem->norm.shift, track->stem_out,
-                    track->argmax, p->images);
+        pool_images(net, stem->raw, stem->norm.scale, stem->norm.shift, stem->out, track->argmax,
+                    p->images);
     } else {
-        const dip_affine affine = unit_affine(stem, track->stem_out);
+        const dip_affine affine = unit_affine(stem);
         dip_run_affine(&net->workspace, &affine, unit_pixels(stem, p->images));
     }
 }
 
-static void run_block(const pass *p, dip_block *block, const dip_bf16 *in)
+/* Gives the affine map of a block's last unit what the shortcut adds. */
+static void add_shortcut(dip_affine *affine, const dip_block *block, const dip_bf16 *in)
 {
-    const dip_workspace *workspace = &p->net->workspace;
-    run_unit(p, &block->first, in);
-    dip_affine affine = unit_affine(&block->first, block->middle);
-    dip_run_affine(workspace, &affine, unit_pixels(&block->first, p->images));
-    run_unit(p, &block->second, block->middle);
-    if (block->has_shortcut) run_unit(p, &block->shortcut, in);
-    affine = unit_affine(&block->second, block->out);
-    if (block->has_shortcut) {
-        affine.raw2 = block->shortcut.raw;
-        affine.scale2 = block->shortcut.norm.scale;
-        affine.shift2 = block->shortcut.norm.shift;
-    } else {
-        affine.residual = in;
+    if (!block->has_shortcut) {
+        affine->residual = in;
+        return;
     }
-    dip_run_affine(workspace, &affine, unit_pixels(&block->second, p->images));
+    affine->raw2 = block->shortcut.raw;
+    affine->scale2 = block->shortcut.norm.scale;
+    affine->shift2 = block->shortcut.norm.shift;
+}
+
+/* Returns the block's activations. */
+static const dip_bf16 *run_block(const pass *p, dip_block *block, const dip_bf16 *in)
+{
+    const dip_bf16 *x = in;
+    if (block->has_shortcut) run_unit(p, &block->shortcut, in);
+    for (uint32_t u = 0; u < block->unit_count; u++) {
+        dip_unit *unit = &block->unit[u];
+        run_unit(p, unit, x);
+        dip_affine affine = unit_affine(unit);
+        if (u + 1 == block->unit_count) add_shortcut(&affine, block, in);
+        dip_run_affine(&p->net->workspace, &affine, unit_pixels(unit, p->images));
+        x = unit->out;
+    }
+    return x;
 }
 
 static void run_kept(const pass *p, const float *input)
 {
-    const dip_bf16 *x = p->track->stem_out;
+    const dip_bf16 *x = p->track->stem.out;
     run_stem(p, input);
-    for (uint32_t b = 0; b < p->net->block_count; b++) {
-        run_block(p, &p->track->blocks[b], x);
-        x = p->track->blocks[b].out;
-    }
+    for (uint32_t b = 0; b < p->net->block_count; b++) x = run_block(p, &p->track->blocks[b], x);
     mean_images(p->net, x, p->track->features, p->images);
 }
 
@@ -225,20 +232,27 @@ static void run_folded(const dip_net *net, const dip_unit *unit, const dip_bf16 
     dip_conv_run(&net->workspace, &job);
 }
 
-/* The buffers change roles from block to block: x in, then middle, shortcut and out. */
+/*
+ * Buffer 0 is a block's input, 1 its shortcut; its units write 2 and 3 in turn, and what the last has written becomes
+ * the next block's input.
+ */
 static void run_folded_blocks(const dip_net *net, const dip_track *track, dip_bf16 *buffer[4],
                               size_t images)
 {
     for (uint32_t b = 0; b < net->block_count; b++) {
         const dip_block *block = &track->blocks[b];
-        dip_bf16 *x = buffer[0], *middle = buffer[1], *shortcut = buffer[2], *out = buffer[3];
-        run_folded(net, &block->first, x, NULL, true, middle, images);
+        const uint32_t last = block->unit_count - 1;
+        const dip_bf16 *x = buffer[0], *added = buffer[block->has_shortcut ? 1 : 0];
         if (block->has_shortcut)
-            run_folded(net, &block->shortcut, x, NULL, false, shortcut, images);
-        run_folded(net, &block->second, middle, block->has_shortcut ? shortcut : x, true, out,
-                   images);
-        buffer[0] = out;
-        buffer[3] = x;
+            run_folded(net, &block->shortcut, x, NULL, false, buffer[1], images);
+        for (uint32_t u = 0; u <= last; u++) {
+            dip_bf16 *out = buffer[2 + u % 2];
+            run_folded(net, &block->unit[u], x, u == last ? added : NULL, true, out, images);
+            x = out;
+        }
+        dip_bf16 *free = buffer[0];
+        buffer[0] = buffer[2 + last % 2];
+        buffer[2 + last % 2] = free;
     }
 }
 

@@ -2,10 +2,11 @@
 #include "encoder/spec.h"
 
 #include "core/status.h"
+#include "encoder/conv.h"
 
 #include <string.h>
 
-enum { MAX_INPUT_PX = 2048, MAX_WIDTH = 1024, MAX_BLOCKS = 64, MAX_DIM = 8192 };
+enum { MAX_INPUT_PX = 2048, MAX_BLOCKS = 64, MAX_DIM = 8192 };
 
 static dip_status check_range(const char *field, uint32_t value, uint32_t low, uint32_t high)
 {
@@ -31,11 +32,19 @@ static dip_status check_stem(const dip_net_spec *spec)
     return status;
 }
 
+static uint32_t expansion(const dip_net_spec *spec)
+{
+    return spec->block == DIP_BLOCK_BOTTLENECK ? DIP_BOTTLENECK_EXPANSION : 1;
+}
+
 static dip_status check_stages(const dip_net_spec *spec)
 {
+    if (spec->block != DIP_BLOCK_BASIC && spec->block != DIP_BLOCK_BOTTLENECK)
+        return dip_fail(DIP_EINVAL, "network: block %d is not known; use basic or bottleneck",
+                        (int)spec->block);
     dip_status status = check_range("stage_count", spec->stage_count, 1, DIP_MAX_STAGES);
     for (uint32_t i = 0; !status && i < spec->stage_count; i++) {
-        status = check_multiple("width", spec->width[i], MAX_WIDTH);
+        status = check_multiple("width", spec->width[i], DIP_MAX_CHANNELS / expansion(spec));
         if (!status) status = check_range("blocks", spec->blocks[i], 1, MAX_BLOCKS);
     }
     if (!status) status = check_range("shared_from", spec->shared_from, 0, spec->stage_count);
@@ -77,7 +86,12 @@ dip_status dip_net_spec_check(const dip_net_spec *spec)
     return status;
 }
 
+uint32_t dip_net_spec_stage_dim(const dip_net_spec *spec, uint32_t stage)
+{
+    return spec->width[stage] * expansion(spec);
+}
+
 uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec)
 {
-    return spec->width[spec->stage_count - 1];
+    return dip_net_spec_stage_dim(spec, spec->stage_count - 1);
 }

@@ -5,6 +5,9 @@
  *   conv weights shared between modalities: stages shared_from .. stage_count-1
  *   global average pool -> h (feature_dim) -> projection head(s) -> z (embed_dim)
  *
+ * A residual block is basic, 3x3 - 3x3, or a bottleneck, 1x1 - 3x3 - 1x1 to four times the width; the block that begins
+ * stage i > 0 has stride 2 in its first 3x3. [He et al., CVPR 2016; the stride's place as in torchvision and timm]
+ *
  * Batch norm always belongs to one modality, in shared stages too (own scale, shift and running statistics):
  * the modalities' activations differ in scale, their filters need not. [Chang et al., CVPR 2019]
  */
@@ -17,7 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { DIP_MAX_STAGES = 4 };
+enum { DIP_MAX_STAGES = 4, DIP_BOTTLENECK_EXPANSION = 4 };
+
+typedef enum dip_block_kind { DIP_BLOCK_BASIC, DIP_BLOCK_BOTTLENECK } dip_block_kind;
 
 typedef enum dip_head { DIP_HEAD_LINEAR, DIP_HEAD_MLP } dip_head; /* MLP: Linear-ReLU-Linear */
 
@@ -26,10 +31,11 @@ typedef struct dip_net_spec {
     uint32_t stem_kernel; /* 3 or 7 */
     uint32_t stem_stride; /* 1 or 2 */
     bool stem_pool;       /* 3x3 stride-2 max pool after the stem */
+    dip_block_kind block;
     uint32_t stage_count;
-    uint32_t width
-        [DIP_MAX_STAGES]; /* channels of a stage; multiples of 32; width[0] is the stem's too */
-    uint32_t blocks[DIP_MAX_STAGES]; /* basic residual blocks; stage i > 0 begins with stride 2 */
+    uint32_t
+        width[DIP_MAX_STAGES]; /* of a block's 3x3; multiples of 32; width[0] is the stem's too */
+    uint32_t blocks[DIP_MAX_STAGES]; /* residual blocks of a stage */
     uint32_t shared_from; /* first stage whose conv weights are shared; stage_count: none */
     dip_head head;
     bool head_shared;
@@ -43,7 +49,10 @@ typedef struct dip_net_spec {
 /** Checks ranges and multiples. DIP_EINVAL names the field. */
 dip_status dip_net_spec_check(const dip_net_spec *spec);
 
-/** Width of h. */
+/** Channels that leave a stage. */
+uint32_t dip_net_spec_stage_dim(const dip_net_spec *spec, uint32_t stage);
+
+/** Width of h: what leaves the last stage. */
 uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * Gradients of activations live in the net's four buffers. Two of them take turns as the gradient of a block's
  * output and of its input; where the shortcut is the identity they are one and the same, so its gradient is
- * already in place when the first convolution's is added. The third holds the gradient between the two convolutions,
+ * already in place when the first convolution's is added. The third holds the gradient between two convolutions,
  * the fourth that of a raw convolution result.
  *
  * ReLU masks and the sums that batch norm's backward needs are taken while a gradient passes by: in the finish of the
@@ -122,10 +122,13 @@ static void run_weights(const descent *d, const dip_unit *unit, const dip_bf16 *
     dip_conv_weights_run(&d->net->workspace, &job);
 }
 
-/* d->raw to the gradient of the unit's input. */
+/* d->raw to the gradient of the unit's input; the sums of a mask into net->sums, added over the passes. */
 static void run_data(const descent *d, const dip_unit *unit, dip_finish finish, dip_bf16 *out)
 {
     const dip_layer *layer = unit->layer;
+    const size_t count = 2 * (size_t)layer->conv.in_channels;
+    double *sums = finish.kind == DIP_FINISH_MASK ? d->net->sums : NULL;
+    double *more = d->net->sums + 2 * DIP_MAX_CHANNELS;
     for (unsigned i = 0; i < layer->backward_count; i++) {
         const dip_conv_job job = {.pass = &layer->backward[i],
                                   .in = d->raw,
@@ -133,38 +136,50 @@ static void run_data(const descent *d, const dip_unit *unit, dip_finish finish, 
                                   .out = out,
                                   .images = d->images,
                                   .finish = finish,
-                                  .sums = finish.kind == DIP_FINISH_MASK ? d->net->sums : NULL};
+                                  .sums = sums && i ? more : sums};
         dip_conv_run(&d->net->workspace, &job);
+        for (size_t c = 0; sums && i && c < count; c++) sums[c] += more[c];
     }
 }
 
 /* ---- the walk ---- */
 
+/* From the masked gradient of the block's output, d->out, to d->raw of its first unit. */
+static void units_backward(const descent *d, dip_block *block, const dip_bf16 *in)
+{
+    const double *sums = d->net->sums;
+    const dip_bf16 *gradient = d->out;
+    for (uint32_t u = block->unit_count; u-- > 0; gradient = d->middle) {
+        dip_unit *unit = &block->unit[u], *below = u ? unit - 1 : NULL;
+        run_norm(d, unit, sums, sums + unit->norm.channels, gradient);
+        run_weights(d, unit, below ? below->out : in);
+        if (!below) break;
+        const dip_finish mask = {.kind = DIP_FINISH_MASK,
+                                 .raw = below->raw,
+                                 .scale = below->norm.scale,
+                                 .shift = below->norm.shift};
+        run_data(d, unit, mask, d->middle);
+    }
+}
+
 static void block_backward(descent *d, dip_block *block, const dip_bf16 *in)
 {
     const double *sums = d->net->sums;
-    const size_t channels = block->second.norm.channels;
+    const dip_unit *last = dip_block_last(block);
+    const size_t channels = last->norm.channels;
     const dip_finish add = {.kind = DIP_FINISH_ADD}, store = {.kind = DIP_FINISH_STORE};
-    const dip_finish mask = {.kind = DIP_FINISH_MASK,
-                             .raw = block->first.raw,
-                             .scale = block->first.norm.scale,
-                             .shift = block->first.norm.shift};
-    double shortcut_sums[2][1024];
-    run_mask(d, &block->second, block->has_shortcut ? &block->shortcut : NULL, block->out, d->out);
+    double shortcut_sums[2][DIP_MAX_CHANNELS];
+    run_mask(d, last, block->has_shortcut ? &block->shortcut : NULL, last->out, d->out);
     if (block->has_shortcut) {
         memcpy(shortcut_sums[0], sums, channels * sizeof *sums);
         memcpy(shortcut_sums[1], sums + 2 * channels, channels * sizeof *sums);
     }
-    run_norm(d, &block->second, sums, sums + channels, d->out);
-    run_weights(d, &block->second, block->middle);
-    run_data(d, &block->second, mask, d->middle);
-    run_norm(d, &block->first, sums, sums + channels, d->middle);
-    run_weights(d, &block->first, in);
+    units_backward(d, block, in);
     if (!block->has_shortcut) {
-        run_data(d, &block->first, add, d->out);
+        run_data(d, &block->unit[0], add, d->out);
         return;
     }
-    run_data(d, &block->first, store, d->in);
+    run_data(d, &block->unit[0], store, d->in);
     run_norm(d, &block->shortcut, shortcut_sums[0], shortcut_sums[1], d->out);
     run_weights(d, &block->shortcut, in);
     run_data(d, &block->shortcut, add, d->in);
@@ -213,7 +228,7 @@ static void stem_backward(descent *d)
         dip_workspace_total(&net->workspace, d->images, 2 * channels, net->sums);
         gradient = d->middle;
     } else {
-        run_mask(d, stem, NULL, d->track->stem_out, d->out);
+        run_mask(d, stem, NULL, stem->out, d->out);
     }
     run_norm(d, stem, net->sums, net->sums + channels, gradient);
     run_weights(d, stem, d->track->input);
@@ -261,7 +276,7 @@ static dip_status mean_task(void *context, size_t image, unsigned worker)
 
 static void features_backward(const descent *d, const float *dh, const float *dz)
 {
-    const dip_unit *last = &d->track->blocks[d->net->block_count - 1].second;
+    const dip_unit *last = dip_block_last(&d->track->blocks[d->net->block_count - 1]);
     const size_t channels = last->norm.channels, values = d->images * channels;
     float *gradient = d->net->head_buffer;
     if (dz)
@@ -291,7 +306,8 @@ dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, cons
                  .raw = net->buffer[3]};
     features_backward(&d, dh, dz);
     for (uint32_t b = net->block_count; b-- > 0;)
-        block_backward(&d, &track->blocks[b], b ? track->blocks[b - 1].out : track->stem_out);
+        block_backward(&d, &track->blocks[b],
+                       b ? dip_block_last(&track->blocks[b - 1])->out : track->stem.out);
     stem_backward(&d);
     return DIP_OK;
 }

@@ -57,6 +57,7 @@ const dip_option dip_train_table[] = {
     INT("stem-kernel", stem_kernel, 3, 7, "3", "kernel of the first convolution, 3 or 7"),
     INT("stem-stride", stem_stride, 1, 2, "2", "stride of the first convolution"),
     FLAG("stem-pool", stem_pool, "yes", "max pooling after the first convolution"),
+    CHOICE("block", block, "basic|bottleneck", "basic", "residual blocks: 3x3 3x3, or 1x1 3x3 1x1 to four times the width"),
     TEXT("widths", widths, "32,64,128,256", "channels of the stages, multiples of 32"),
     TEXT("blocks", blocks, "1,1,1,1", "residual blocks of the stages"),
     INT("shared-from", shared_from, 0, DIP_MAX_STAGES, "1", "first stage whose convolutions the modalities share"),
@@ -127,17 +128,55 @@ const dip_option dip_train_table[] = {
 };
 /* clang-format on */
 
-/* What a preset changes, as it would be typed. */
+/*
+ * What a preset sets, as it would be typed. The published method is set whole, whatever the defaults are: two separate
+ * ResNet-50, NT-Xent on z, the other two losses on h with their ramp, flips alone, and h as the embedding.
+ */
 static const char *const ss_cmir[][2] = {
-    {"epochs", "30"},         {"batch", "128"},     {"stem-kernel", "7"},
-    {"stem-stride", "2"},     {"stem-pool", "yes"}, {"widths", "64,128,256,512"},
-    {"blocks", "2,2,2,2"},    {"shared-from", "4"}, {"head-shared", "no"},
-    {"input-px", "120"},      {"zero-last", "no"},  {"mde", "1"},
-    {"mde-form", "log"},      {"msp", "1"},         {"msp-source", "own"},
-    {"ramp", "geometric"},    {"rate", "0.0001"},   {"weight-decay", "0.05"},
-    {"warmup", "3"},          {"average", "0"},     {"zoom-min", "1"},
-    {"rotations", "no"},      {"embed-z", "0"},     {"embed-h", "1"},
-    {"embed-h-form", "unit"}, {NULL, NULL},
+    {"epochs", "30"},
+    {"batch", "128"},
+    {"input-px", "120"},
+    {"stem-kernel", "7"},
+    {"stem-stride", "2"},
+    {"stem-pool", "yes"},
+    {"block", "bottleneck"},
+    {"widths", "64,128,256,512"},
+    {"blocks", "3,4,6,3"},
+    {"shared-from", "4"},
+    {"head", "linear"},
+    {"head-shared", "no"},
+    {"embed-dim", "128"},
+    {"zero-last", "no"},
+    {"mim", "1"},
+    {"temperature", "0.1"},
+    {"smoothing", "0"},
+    {"within", "yes"},
+    {"soft", "0"},
+    {"sigreg", "0"},
+    {"mde", "1"},
+    {"mde-form", "log"},
+    {"mde-on", "h"},
+    {"msp", "1"},
+    {"msp-source", "own"},
+    {"msp-on", "h"},
+    {"ramp", "geometric"},
+    {"ramp-from", "0.0001"},
+    {"rate", "0.0001"},
+    {"weight-decay", "0.05"},
+    {"warmup", "3"},
+    {"decay", "cosine"},
+    {"average", "0"},
+    {"zoom-min", "1"},
+    {"zoom-max", "1"},
+    {"flips", "yes"},
+    {"rotations", "no"},
+    {"gain", "0"},
+    {"offset", "0"},
+    {"embed-z", "0"},
+    {"embed-h", "1"},
+    {"embed-h-form", "unit"},
+    {"embed-views", "1"},
+    {NULL, NULL},
 };
 
 static const char *const (*const presets[])[2] = {NULL, ss_cmir};
@@ -209,6 +248,7 @@ dip_status dip_train_network(const dip_train_options *options, dip_net_spec *spe
     spec->stem_kernel = (uint32_t)options->stem_kernel;
     spec->stem_stride = (uint32_t)options->stem_stride;
     spec->stem_pool = options->stem_pool;
+    spec->block = (dip_block_kind)options->block;
     spec->stage_count = stages;
     spec->shared_from = options->shared_from < stages ? (uint32_t)options->shared_from : stages;
     spec->head = (dip_head)options->head;

@@ -26,6 +26,7 @@ typedef struct dip_train_options {
     /* network */
     int64_t input_px, encode_px, stem_kernel, stem_stride;
     bool stem_pool;
+    int block; /* dip_block_kind */
     const char *widths, *blocks;
     int64_t shared_from;
     int head; /* dip_head */

@@ -283,14 +283,19 @@ static void wrong_metadata_is_refused(void **state)
         "\"stages\":[{\"width\":32,\"blocks\":1}],\"shared_from\":1,"
         "\"head\":{\"kind\":\"linear\",\"hidden\":0,\"shared\":true},"
         "\"embed_dim\":32}";
-    static const char *const networks[][2] = {{"{}", "input_px"},
-                                              {"[1", "JSON"},
-                                              {"{\"input_px\":-1}", "input_px"},
-                                              {"{\"input_px\":16,\"stem\":3}", "kernel"},
-                                              {"{\"input_px\":16,\"input_px\":17}", "JSON"}};
-    dip_net_spec spec;
+    static const char *const networks[][2] = {
+        {"{}", "input_px"},
+        {"[1", "JSON"},
+        {"{\"input_px\":-1}", "input_px"},
+        {"{\"input_px\":16,\"stem\":3}", "kernel"},
+        {"{\"input_px\":16,\"stem\":{\"kernel\":3,\"stride\":1,"
+         "\"pool\":false},\"block\":\"odd\"}",
+         "block"},
+        {"{\"input_px\":16,\"input_px\":17}", "JSON"}};
+    dip_net_spec spec = {.block = DIP_BLOCK_BOTTLENECK};
     dip_embed_spec embedding;
     assert_int_equal(dip_network_parse(good, "f", &spec), DIP_OK);
+    assert_int_equal(spec.block, DIP_BLOCK_BASIC); /* a file from before there was a choice */
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         assert_int_equal(dip_network_parse(networks[i][0], "f", &spec), DIP_EFORMAT);
         assert_non_null(strstr(dip_last_error(), networks[i][1]));
@@ -309,6 +314,7 @@ static void texts_come_back(void **state)
 {
     (void)state;
     dip_net_spec spec = tiny(), read = {.input_px = 0};
+    spec.block = DIP_BLOCK_BOTTLENECK;
     dip_embed_spec parts = {.part = {{0.1, DIP_EMBED_CENTRED}, {1.0 / 3, DIP_EMBED_STANDARD}},
                             .views = 4};
     dip_embed_spec parts_read;

@@ -50,6 +50,14 @@ static dip_net_spec pooled_spec(void)
     return spec;
 }
 
+static dip_net_spec bottleneck_spec(void)
+{
+    dip_net_spec spec = small_spec();
+    spec.block = DIP_BLOCK_BOTTLENECK;
+    spec.width[1] = 32;
+    return spec;
+}
+
 static dip_net *open_net(const dip_net_spec *spec, dip_net_mode mode)
 {
     dip_net *net = NULL;
@@ -93,7 +101,8 @@ static void test_table_is_checked(void **state)
         WRONG(stage_count, 5), WRONG(width, 0),          WRONG(width, 40),
         WRONG(width, 4096),    WRONG(blocks, 0),         WRONG(blocks, 1000000),
         WRONG(shared_from, 3), WRONG(head, 7),           WRONG(embed_dim, 0),
-        WRONG(embed_dim, 100), WRONG(modality_count, 0), WRONG(modality_count, 17)};
+        WRONG(embed_dim, 100), WRONG(modality_count, 0), WRONG(modality_count, 17),
+        WRONG(block, 2)};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dip_net_spec spec = small_spec();
         dip_net *net = NULL;
@@ -126,6 +135,11 @@ static void test_names_of_modalities_are_checked(void **state)
     spec = pooled_spec();
     assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
     assert_int_equal(dip_net_spec_feature_dim(&spec), 64);
+    spec.block = DIP_BLOCK_BOTTLENECK;
+    assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
+    assert_int_equal(dip_net_spec_feature_dim(&spec), 256);
+    spec.width[1] = 1024; /* 4096 would leave it */
+    assert_int_equal(dip_net_spec_check(&spec), DIP_EINVAL);
 }
 
 /* ---- tensors ---- */
@@ -153,6 +167,33 @@ static void test_tensor_names(void **state)
     }
     /* stem 5, own block 10, shared blocks 12 + 8 without convolutions; twice; and the shared ones */
     assert_int_equal(count, 2 * (5 + 10 + 12 + 8) + 7);
+    dip_net_destroy(net);
+}
+
+/* Names and shapes of torchvision's and timm's ResNet-50. */
+static void test_tensors_of_bottlenecks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t shape[4];
+    } shared[] = {{"shared.layer2.0.conv1.weight", {32, 128, 1, 1}},
+                  {"shared.layer2.0.conv2.weight", {32, 32, 3, 3}},
+                  {"shared.layer2.0.conv3.weight", {128, 32, 1, 1}},
+                  {"shared.layer2.0.downsample.0.weight", {128, 128, 1, 1}},
+                  {"shared.layer2.1.conv1.weight", {32, 128, 1, 1}},
+                  {"shared.layer2.1.conv2.weight", {32, 32, 3, 3}},
+                  {"shared.layer2.1.conv3.weight", {128, 32, 1, 1}}};
+    dip_net_spec spec = bottleneck_spec();
+    dip_net *net = open_net(&spec, DIP_NET_INFER);
+    const size_t count = dip_net_tensor_count(net);
+    for (size_t i = 0; i < 7; i++) {
+        const dip_tensor *t = dip_net_tensor(net, count - 9 + i);
+        assert_string_equal(t->name, shared[i].name);
+        assert_memory_equal(t->shape, shared[i].shape, sizeof t->shape);
+    }
+    /* stem 5, own block 20, shared blocks 16 + 12 without convolutions; twice; and the shared ones */
+    assert_int_equal(count, 2 * (5 + 20 + 16 + 12) + 9);
     dip_net_destroy(net);
 }
 
@@ -241,19 +282,21 @@ static double deviation(const float *values, size_t n)
     return sqrt(squares / (double)n);
 }
 
-static void check_initial(const dip_net *net, size_t i, bool zero_last)
+/* last_norm: in the name of the norm that ends a block. */
+static void check_initial(const dip_net *net, size_t i, bool zero_last, const char *last_norm)
 {
     const dip_tensor *t = dip_net_tensor(net, i);
     float *v = malloc(t->count * sizeof *v);
     dip_net_tensor_get(net, i, v);
     const double n = (double)t->count, got = deviation(v, t->count);
-    const bool last = strstr(t->name, ".bn2.") && t->kind == DIP_TENSOR_NORM_WEIGHT;
+    const bool last = strstr(t->name, last_norm) && t->kind == DIP_TENSOR_NORM_WEIGHT;
     double want = t->kind == DIP_TENSOR_NORM_WEIGHT ? !(zero_last && last) : 0;
     if (t->kind == DIP_TENSOR_RUNNING_VAR) want = 1;
     if (t->kind == DIP_TENSOR_CONV)
         want = sqrt(2.0 / ((double)t->shape[0] * t->shape[2] * t->shape[3]));
     if (t->kind == DIP_TENSOR_LINEAR) want = sqrt(1.0 / 3 / t->shape[1]);
-    if (t->kind == DIP_TENSOR_LINEAR_BIAS) want = sqrt(1.0 / 3 / 64);
+    if (t->kind == DIP_TENSOR_LINEAR_BIAS)
+        want = sqrt(1.0 / 3 / dip_net_spec_feature_dim(dip_net_get_spec(net)));
     const bool random =
         t->kind == DIP_TENSOR_CONV || t->rank == 2 || t->kind == DIP_TENSOR_LINEAR_BIAS;
     if (fabs(got - want) > (random ? want * 4 / sqrt(n) : 0))
@@ -264,13 +307,15 @@ static void check_initial(const dip_net *net, size_t i, bool zero_last)
 static void test_initial_values(void **state)
 {
     (void)state;
-    for (int zero_last = 0; zero_last < 2; zero_last++) {
-        dip_net_spec spec = small_spec();
+    for (int i = 0; i < 4; i++) {
+        const bool zero_last = i & 1, bottleneck = i & 2;
+        dip_net_spec spec = bottleneck ? bottleneck_spec() : small_spec();
         dip_net *net = open_net(&spec, DIP_NET_TRAIN);
         dip_rng rng;
         dip_rng_init(&rng, 8, 0);
         dip_net_init(net, &rng, zero_last);
-        for (size_t i = 0; i < dip_net_tensor_count(net); i++) check_initial(net, i, zero_last);
+        for (size_t t = 0; t < dip_net_tensor_count(net); t++)
+            check_initial(net, t, zero_last, bottleneck ? ".bn3." : ".bn2.");
         dip_net_destroy(net);
     }
 }
@@ -346,6 +391,7 @@ static void test_folding_changes_nothing(void **state)
     (void)state;
     check_folding(small_spec());
     check_folding(pooled_spec());
+    check_folding(bottleneck_spec());
 }
 
 /* Neither the others in a batch nor its size, nor the threads, nor asking for h and z alone. */
@@ -468,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_table_is_checked),
         cmocka_unit_test(test_names_of_modalities_are_checked),
         cmocka_unit_test(test_tensor_names),
+        cmocka_unit_test(test_tensors_of_bottlenecks),
         cmocka_unit_test(test_separate_heads_have_owners),
         cmocka_unit_test(test_tensor_places),
         cmocka_unit_test(test_tensor_round_trip),

@@ -45,28 +45,36 @@ static float *noise_values(uint32_t seed, size_t count, float amplitude)
     return values;
 }
 
-/* a: first of the script's nets, b: the second; batch as there. */
+/* The script's nets; batch as there. b has another stem and head, c other blocks. */
 static dip_net_spec spec_of(char name, size_t *batch)
 {
-    const bool a = name == 'a';
-    dip_net_spec spec = {.input_px = a ? 16 : 21,
-                         .stem_kernel = a ? 3 : 7,
-                         .stem_stride = a ? 1 : 2,
-                         .stem_pool = !a,
-                         .stage_count = 2,
-                         .width = {32, 64},
-                         .blocks = {a ? 2 : 1, a ? 1 : 2},
-                         .shared_from = a ? 1 : 2,
-                         .head = a ? DIP_HEAD_LINEAR : DIP_HEAD_MLP,
-                         .head_shared = a,
-                         .head_hidden = a ? 0 : 64,
-                         .embed_dim = 32,
-                         .modality_count = 2};
-    snprintf(spec.modality[0].name, sizeof spec.modality[0].name, "%s", a ? "s1" : "one");
-    snprintf(spec.modality[1].name, sizeof spec.modality[1].name, "%s", a ? "s2" : "ten");
-    spec.modality[0].band_count = a ? 2 : 1;
-    spec.modality[1].band_count = a ? 3 : 10;
-    *batch = a ? 5 : 34;
+    const bool b = name == 'b', c = name == 'c';
+    dip_net_spec spec = {
+        .input_px = b   ? 21
+                    : c ? 17
+                        : 16,
+        .stem_kernel = b ? 7 : 3,
+        .stem_stride = b ? 2 : 1,
+        .stem_pool = b,
+        .block = c ? DIP_BLOCK_BOTTLENECK : DIP_BLOCK_BASIC,
+        .stage_count = 2,
+        .width = {32, 64},
+        .blocks = {b ? 1 : 2, b ? 2 : 1},
+        .shared_from = b ? 2 : 1,
+        .head = b ? DIP_HEAD_MLP : DIP_HEAD_LINEAR,
+        .head_shared = !b,
+        .head_hidden = b ? 64 : 0,
+        .embed_dim = 32,
+        .modality_count = 2,
+        .modality = {{.name = "s1", .band_count = 2}, {.name = "s2", .band_count = 3}}};
+    if (b) {
+        spec.modality[0] = (dip_modality){.name = "one", .band_count = 1};
+        spec.modality[1] = (dip_modality){.name = "ten", .band_count = 10};
+    } else if (c) {
+        spec.modality[0] = (dip_modality){.name = "sar", .band_count = 2};
+        spec.modality[1] = (dip_modality){.name = "msi", .band_count = 12};
+    }
+    *batch = b ? 34 : c ? 18 : 5;
     return spec;
 }
 
@@ -228,6 +236,7 @@ static void test_pytorch(void **state)
     (void)state;
     check_against_pytorch('a');
     check_against_pytorch('b');
+    check_against_pytorch('c');
 }
 
 /* ---- finite differences ---- */
@@ -309,6 +318,7 @@ static void test_finite_differences(void **state)
     (void)state;
     check_slopes('a', 1);
     check_slopes('b', 4);
+    check_slopes('c', 4);
 }
 
 /* ---- properties ---- */
@@ -316,7 +326,7 @@ static void test_finite_differences(void **state)
 static void test_threads_do_not_matter(void **state)
 {
     (void)state;
-    for (const char *name = "ab"; *name; name++) {
+    for (const char *name = "abc"; *name; name++) {
         run r[3];
         for (unsigned t = 0; t < 3; t++) {
             dip_threads_set(t + 1);

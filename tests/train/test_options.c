@@ -34,10 +34,13 @@ static void preset_is_the_published_method(void **state)
     dip_net_spec spec = {.modality_count = 0};
     assert_int_equal(dip_train_options_check(&options), DIP_OK);
     assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
-    assert_int_equal(spec.stage_count, 4);
-    assert_int_equal(spec.width[3], 512);
-    assert_int_equal(spec.blocks[1], 2);
+    static const uint32_t widths[] = {64, 128, 256, 512}, blocks[] = {3, 4, 6, 3};
+    assert_memory_equal(spec.width, widths, sizeof widths);
+    assert_memory_equal(spec.blocks, blocks, sizeof blocks);
+    assert_int_equal(dip_net_spec_feature_dim(&spec), 2048);
     assert_int_equal(spec.shared_from, 4); /* separate encoders */
+    assert_true(spec.stem_kernel == 7 && spec.stem_stride == 2 && spec.stem_pool);
+    assert_true(spec.head == DIP_HEAD_LINEAR && spec.embed_dim == 128 && !spec.head_shared);
     assert_int_equal(options.ramp, DIP_RAMP_GEOMETRIC);
     assert_int_equal(options.mde_form, DIP_DISCREPANCY_LOG);
     assert_int_equal(options.msp_source, DIP_NEIGHBOUR_OWN);
@@ -53,6 +56,21 @@ static void command_line_has_the_last_word(void **state)
     dip_train_options options = parse(5, argv);
     assert_int_equal(options.epochs, 7);
     assert_true(options.mde == 0 && options.msp == 1);
+}
+
+/* ResNet-18 in place of ResNet-50 takes two words. */
+static void preset_takes_other_blocks(void **state)
+{
+    (void)state;
+    char *argv[] = {(char *)"train",    (char *)"--preset=ss-cmir", (char *)"--block=basic",
+                    (char *)"--blocks", (char *)"2,2,2,2",          NULL};
+    dip_train_options options = parse(5, argv);
+    dip_net_spec spec = {.modality_count = 0};
+    assert_int_equal(dip_train_options_check(&options), DIP_OK);
+    assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
+    assert_int_equal(spec.block, DIP_BLOCK_BASIC);
+    assert_int_equal(spec.blocks[2], 2);
+    assert_int_equal(dip_net_spec_feature_dim(&spec), 512);
 }
 
 static void unknown_preset_is_refused_by_the_parser(void **state)
@@ -122,6 +140,7 @@ int main(void)
         cmocka_unit_test(defaults_make_a_network),
         cmocka_unit_test(preset_is_the_published_method),
         cmocka_unit_test(command_line_has_the_last_word),
+        cmocka_unit_test(preset_takes_other_blocks),
         cmocka_unit_test(unknown_preset_is_refused_by_the_parser),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(text_tells_what_decides_the_result),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes net.txt: what PyTorch makes of two small networks, forward and backward.
+"""Writes net.txt: what PyTorch makes of three small networks, forward and backward.
 
 Needs Debian's python3-torch and python3-numpy:  /usr/bin/python3 make_reference.py > net.txt
 
@@ -86,10 +86,16 @@ class Net:
         return F.batch_norm(x, mean, var, self.tensor(name + ".weight", (n,), 0.25, 1.0),
                             self.tensor(name + ".bias", (n,), 0.25), self.training, 0.1, 1e-5)
 
-    def block(self, owner, weights, path, x, out, stride):
-        y = self.conv(f"{weights}.{path}.conv1", x, out, 3, stride)
-        y = self.round(F.relu(self.norm(f"{owner}.{path}.bn1", y)))
-        y = self.norm(f"{owner}.{path}.bn2", self.conv(f"{weights}.{path}.conv2", y, out, 3, 1))
+    def block(self, owner, weights, path, x, width, stride):
+        """Kernel, stride and width of each convolution; the 3x3 that comes first has the stride."""
+        bottleneck = [(1, 1, width), (3, stride, width), (1, 1, 4 * width)]
+        convs = bottleneck if self.c["bottleneck"] else [(3, stride, width), (3, 1, width)]
+        out, y = convs[-1][2], x
+        for i, (kernel, step, channels) in enumerate(convs, 1):
+            if i > 1:
+                y = self.round(F.relu(y))
+            y = self.conv(f"{weights}.{path}.conv{i}", y, channels, kernel, step)
+            y = self.norm(f"{owner}.{path}.bn{i}", y)
         if stride != 1 or x.shape[1] != out:
             x = self.conv(f"{weights}.{path}.downsample.0", x, out, 1, stride)
             x = self.norm(f"{owner}.{path}.downsample.1", x)
@@ -130,10 +136,16 @@ def write(label, value, rounded):
 CONFIGS = {
     # first: identity shortcut, shared late stage, shared linear head, few images
     "a": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
-              head_shared=True, hidden=0, embed=32, batch=5, bands={"s1": 2, "s2": 3}),
+              bottleneck=False, head_shared=True, hidden=0, embed=32, batch=5,
+              bands={"s1": 2, "s2": 3}),
     # second: pooled stem, nothing shared, two-layer heads, images in sixteens and a rest
     "b": dict(px=21, stem=7, stride=2, pool=True, width=[32, 64], blocks=[1, 2], shared_from=2,
-              head_shared=False, hidden=64, embed=32, batch=34, bands={"one": 1, "ten": 10}),
+              bottleneck=False, head_shared=False, hidden=64, embed=32, batch=34,
+              bands={"one": 1, "ten": 10}),
+    # third: bottlenecks with and without shortcut, an odd side to stride over, own and shared
+    "c": dict(px=17, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
+              bottleneck=True, head_shared=True, hidden=0, embed=32, batch=18,
+              bands={"sar": 2, "msi": 12}),
 }
 
 

@@ -52,8 +52,7 @@ dip_status dip_faiss_fail(int code, const dip_faiss_error *error, const char *wh
                     text);
 }
 
-/* The same for a call of FAISS's own C API. */
-static dip_status fail_c(const char *what, const char *name)
+dip_status dip_faiss_fail_c(const char *what, const char *name)
 {
     dip_faiss_error error;
     const char *text = faiss_get_last_error();
@@ -103,7 +102,7 @@ static dip_status cluster(FaissClustering *clustering, const dip_build *b)
     dip_omp_restore(before);
     faiss_Index_free(assigner);
     if (t.status) return t.status;
-    return failed ? fail_c("cluster the vectors of", b->name) : DIP_OK;
+    return failed ? dip_faiss_fail_c("cluster the vectors of", b->name) : DIP_OK;
 }
 
 static dip_status train_codes(FaissIndex *index, FaissClustering *clustering, const dip_build *b)
@@ -126,7 +125,7 @@ static dip_status train_codes(FaissIndex *index, FaissClustering *clustering, co
     faiss_Index_free(assigner);
     if (t.status) return t.status;
     if (code) return dip_faiss_fail(code, &error, "train", b->name);
-    return failed ? fail_c("train", b->name) : DIP_OK;
+    return failed ? dip_faiss_fail_c("train", b->name) : DIP_OK;
 }
 
 static void describe(char *out, size_t room, size_t lists, size_t codes)
@@ -151,7 +150,7 @@ static dip_status train(FaissIndex **out, const dip_build *b)
     int lists = (int)b->recipe.lists;
     if (faiss_index_factory(&index, (int)b->dim, recipe, METRIC_L2) ||
         faiss_Clustering_new_with_params(&clustering, (int)b->dim, lists, &parameters))
-        status = fail_c("make", recipe);
+        status = dip_faiss_fail_c("make", recipe);
     if (!status) status = cluster(clustering, b);
     if (!status) status = train_codes(index, clustering, b);
     faiss_Clustering_free(clustering);
@@ -225,8 +224,8 @@ static dip_status write_faiss(const FaissIndex *index, const char *path)
     dip_status status = dip_file_begin(&file, path);
     if (status) return status;
     if (faiss_write_index(index, file.stream)) {
-        status =
-            ferror(file.stream) ? dip_fail_errno("write", file.partial) : fail_c("write", path);
+        status = ferror(file.stream) ? dip_fail_errno("write", file.partial)
+                                     : dip_faiss_fail_c("write", path);
         dip_file_abandon(&file);
         return status;
     }
@@ -426,7 +425,7 @@ static dip_status compact(draft *d)
         if (code) status = dip_faiss_fail(code, &error, "decode", "a vector");
         ids[i] = table.sorted[i];
     }
-    if (!status && faiss_Index_reset(d->index)) status = fail_c("empty", "the index");
+    if (!status && faiss_Index_reset(d->index)) status = dip_faiss_fail_c("empty", "the index");
     if (!status) status = add(d->index, &d->shape, vectors, live, NULL, "update");
     if (!status) {
         if (live) memcpy(d->ids, ids, live * sizeof *ids);

@@ -14,6 +14,8 @@ typedef struct dip_faiss {
 /** A failure of FAISS as one of ours; `what` says what was not possible, `name` on what. */
 dip_status dip_faiss_fail(int code, const dip_faiss_error *error, const char *what,
                           const char *name);
+/** The same for the last call of FAISS's own C API. */
+dip_status dip_faiss_fail_c(const char *what, const char *name);
 
 /** dip_engine_ops.scores and .search */
 dip_status dip_faiss_row_scores(const dip_index *index, const float *query, const uint32_t *rows,

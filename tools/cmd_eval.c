@@ -20,7 +20,8 @@
 typedef struct options {
     const char *model, *split, *k, *output;
     int gallery;
-    int64_t resamples, seed;
+    int as; /* dip_compact_form */
+    int64_t dims, resamples, seed;
     bool by_scene, exact;
 } options;
 
@@ -65,6 +66,18 @@ static const dip_option table[] = {
      .offset = AT(seed),
      .fallback = "1",
      .help = "of the resamples"},
+    {.name = "as",
+     .type = DIP_OPTION_CHOICE,
+     .offset = AT(as),
+     .choices = "float|int8|sign",
+     .fallback = "float",
+     .help = "form of the embeddings: as stored, a byte or a bit a dimension; exact search only"},
+    {.name = "dims",
+     .type = DIP_OPTION_INT,
+     .offset = AT(dims),
+     .high = 65536,
+     .fallback = "0",
+     .help = "keep the principal N dimensions of the training tiles; 0: all; exact search only"},
     {.name = "exact", .type = DIP_OPTION_FLAG, .offset = AT(exact), .help = "by exact search only"},
     {.name = "output",
      .letter = 'o',
@@ -138,7 +151,8 @@ static dip_status choose_model(session *s)
 {
     dip_search_options wanted = {.model = s->options->model};
     dip_status status = DIP_ENOENT;
-    if (!s->options->exact) status = dip_search_open(&s->search, s->archive, &wanted);
+    bool exact = s->options->exact || s->options->as || s->options->dims;
+    if (!exact) status = dip_search_open(&s->search, s->archive, &wanted);
     if (!status) {
         s->model = dip_strdup(s->search->manifest->model);
         return s->model ? DIP_OK : DIP_ENOMEM;
@@ -147,8 +161,7 @@ static dip_status choose_model(session *s)
     char why[512];
     snprintf(why, sizeof why, "%s", dip_last_error());
     status = dip_models_choose(dip_archive_path(s->archive), s->options->model, &s->model);
-    if (!status && !s->options->exact)
-        dip_tool_note(s->tool, "measuring by exact search only: %s", why);
+    if (!status && !exact) dip_tool_note(s->tool, "measuring by exact search only: %s", why);
     return status;
 }
 
@@ -180,6 +193,15 @@ static void table_row(dip_text_table *t, const dip_evaluated_metric *m, bool ind
     dip_text_table_add(t, "%zu", m->exact.queries);
 }
 
+static void print_calibration(const dip_evaluated_direction *d)
+{
+    if (isnan(d->above[0])) return;
+    printf("random pairs above the percentile of the other tiles' random pairs:");
+    for (int i = 0; i < DIP_EVALUATE_PERCENTILES; i++)
+        printf("%s %.4f above %g", i ? "," : "", d->above[i], dip_evaluate_percentile[i]);
+    putchar('\n');
+}
+
 static dip_status print_direction(const dip_evaluated_direction *d)
 {
     dip_text_table *t;
@@ -196,15 +218,17 @@ static dip_status print_direction(const dip_evaluated_direction *d)
     for (size_t i = 0; i < d->metric_count; i++) table_row(t, &d->metrics[i], d->indexed);
     status = dip_text_table_print(t, stdout);
     dip_text_table_destroy(t);
+    if (!status) print_calibration(d);
     return status;
 }
 
 static dip_status print_text(const session *s)
 {
     dip_status status = DIP_OK;
-    printf("model %s, %s%s%s\n", s->model, s->how.split ? "split " : "all tiles",
-           s->how.split ? s->how.split : "",
-           s->how.split && s->how.whole_gallery ? " against all tiles" : "");
+    printf("model %s, %s%s%s; %zu dimensions in %zu bytes\n", s->model,
+           s->how.split ? "split " : "all tiles", s->how.split ? s->how.split : "",
+           s->how.split && s->how.whole_gallery ? " against all tiles" : "", s->evaluation.dims,
+           s->evaluation.bytes);
     for (size_t i = 0; i < s->evaluation.count && !status; i++) {
         putchar('\n');
         status = print_direction(&s->evaluation.directions[i]);
@@ -233,6 +257,14 @@ static void json_direction(dip_json *j, const dip_evaluated_direction *d)
         dip_json_real(j, "index_recall_at_10", d->index_recall, 6);
         dip_json_count(j, "index_recall_queries", d->recall_queries);
     }
+    dip_json_array(j, "calibration");
+    for (int i = 0; i < DIP_EVALUATE_PERCENTILES; i++) {
+        dip_json_object(j, NULL);
+        dip_json_real(j, "percentile", dip_evaluate_percentile[i], 1);
+        dip_json_real(j, "share_above", d->above[i], 6);
+        dip_json_end(j);
+    }
+    dip_json_end(j);
     dip_json_array(j, "metrics");
     for (size_t i = 0; i < d->metric_count; i++) {
         const dip_evaluated_metric *m = &d->metrics[i];
@@ -261,6 +293,8 @@ static void write_json(const session *s, FILE *out, bool pretty)
     dip_json_text(&j, "split", s->how.split ? s->how.split : "all");
     dip_json_text(&j, "gallery", s->how.whole_gallery ? "all" : "split");
     dip_json_text(&j, "intervals", s->options->by_scene ? "scenes" : "queries");
+    dip_json_count(&j, "dims", s->evaluation.dims);
+    dip_json_count(&j, "bytes", s->evaluation.bytes);
     dip_json_whole(&j, "resamples", s->options->resamples);
     dip_json_whole(&j, "seed", s->options->seed);
     dip_json_array(&j, "directions");
@@ -301,6 +335,8 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     s.how.bootstrap = (dip_bootstrap){(size_t)o->resamples, (uint64_t)o->seed, o->by_scene};
     s.how.whole_gallery = o->gallery == 1;
     s.how.progress = tool->progress;
+    s.how.form = (dip_compact_form)o->as;
+    s.how.dims = (size_t)o->dims;
     dip_status status = parse_k(&s);
     if (!status) status = dip_archive_open(&s.archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = choose_split(&s);
@@ -330,7 +366,9 @@ const dip_command dip_cmd_eval = {
         "  p@k            share of hits with the query's primary label\n"
         "  p_any@k        share of hits that share a label with the query\n"
         "chance is the expected value of a random order. A query's own tile is never a hit; tiles\n"
-        "without labels are left out where labels count.",
+        "without labels are left out where labels count. The last line of a direction tells how\n"
+        "well calibrated scores are: the share of the split's random pairs that score above the\n"
+        "90th, 99th and 99.9th percentile of random pairs of all other tiles.",
     .options = table,
     .size = sizeof(options),
     .least_args = 1,

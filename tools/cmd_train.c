@@ -44,6 +44,7 @@ static void print_json(const dip_train_result *r)
     dip_json_count(&j, "resumed_from", r->resumed_from);
     dip_json_count(&j, "epochs", r->epochs);
     dip_json_count(&j, "steps", r->steps);
+    dip_json_count(&j, "parameters", r->parameters);
     dip_json_count(&j, "pairs", r->pairs);
     dip_json_count(&j, "held_pairs", r->held_pairs);
     dip_json_real(&j, "recall_forward", r->recall[0], 6);

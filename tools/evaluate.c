@@ -1,7 +1,7 @@
 /*
  * Measuring a model on an archive; see evaluate.h.
  *
- * Each side (modality) holds its embeddings and what the measures know of each tile. A direction is ranked over three
+ * Each side (modality) holds its embeddings, in the form asked for, and what the measures know of each tile. A direction is ranked over three
  * galleries, all tiles, those with labels, those with a primary label, once by exact search and once by the
  * same calls that a query makes; every measure is then computed from the ranking over the gallery it is defined on.
  */
@@ -11,20 +11,25 @@
 #include "core/parallel.h"
 #include "core/words.h"
 #include "index/scan.h"
+#include "search/calibrate.h"
 #include "search/engine.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { RECALL_K = 10, RECALL_QUERIES = 1000, GALLERIES = 3 };
+enum { RECALL_K = 10, RECALL_QUERIES = 1000, GALLERIES = 3, MOST_LEARNED = 16384 };
 
 typedef enum gallery_kind { EVERY_TILE, LABELLED, PRIMARY } gallery_kind;
 
+const double dip_evaluate_percentile[DIP_EVALUATE_PERCENTILES] = {90, 99, 99.9};
+
 typedef struct side {
     dip_embeddings e;
+    const float *vectors; /* (e.n, dim): what is compared; e.vectors, or their compact form */
     dip_eval_item *items; /* (e.n) */
     bool *chosen;         /* (e.n): of the split */
+    bool *learned;        /* (e.n): of split 'train' */
 } side;
 
 /* Some rows of a side, as arrays of their own. */
@@ -58,6 +63,7 @@ static dip_status describe_row(evaluator *v, side *s, size_t row)
     if (!status) status = dip_label_sets_add(v->sets, meta->primary_label, &item->primary);
     if (!status) status = dip_words_add(&v->scenes, meta->scene, strlen(meta->scene), &item->scene);
     s->chosen[row] = !v->options->split || !strcmp(meta->split, v->options->split);
+    s->learned[row] = !strcmp(meta->split, "train");
     dip_meta_free(meta);
     return status;
 }
@@ -70,9 +76,94 @@ static dip_status read_side(evaluator *v, size_t position)
     if (status || !s->e.n) return status;
     s->items = dip_calloc(s->e.n, sizeof *s->items);
     s->chosen = dip_calloc(s->e.n, sizeof *s->chosen);
-    if (!s->items || !s->chosen) return DIP_ENOMEM;
+    s->learned = dip_calloc(s->e.n, sizeof *s->learned);
+    if (!s->items || !s->chosen || !s->learned) return DIP_ENOMEM;
     v->dim = s->e.dim;
+    s->vectors = s->e.vectors;
     for (size_t row = 0; row < s->e.n && !status; row++) status = describe_row(v, s, row);
+    return status;
+}
+
+/* ---- compact forms ---- */
+
+typedef struct sample {
+    float *vectors;                  /* (n, dim) */
+    size_t n;                        /* of all sides */
+    float *mean[DIP_MAX_MODALITIES]; /* (dim) of each side's */
+} sample;
+
+static void sample_fini(sample *s)
+{
+    dip_free(s->vectors);
+    for (int i = 0; i < DIP_MAX_MODALITIES; i++) dip_free(s->mean[i]);
+}
+
+/* Every `step`-th of the tiles to learn from, and their mean. */
+static dip_status sample_side(const evaluator *v, size_t position, bool all, size_t step,
+                              sample *out)
+{
+    const side *s = &v->sides[position];
+    size_t seen = 0, first = out->n;
+    float *mean = out->mean[position] = dip_calloc(v->dim, sizeof *mean);
+    if (!mean) return DIP_ENOMEM;
+    for (size_t row = 0; row < s->e.n; row++) {
+        const float *vector = s->e.vectors + row * v->dim;
+        if (!(all || s->learned[row]) || seen++ % step) continue;
+        memcpy(out->vectors + out->n++ * v->dim, vector, v->dim * sizeof *vector);
+        for (size_t i = 0; i < v->dim; i++) mean[i] += vector[i];
+    }
+    for (size_t i = 0; i < v->dim && out->n > first; i++) mean[i] /= (float)(out->n - first);
+    return DIP_OK;
+}
+
+static size_t count_learned(const evaluator *v, bool all)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->side_count; i++)
+        for (size_t row = 0; row < v->sides[i].e.n; row++) n += all || v->sides[i].learned[row];
+    return n;
+}
+
+static dip_status take_sample(const evaluator *v, sample *out)
+{
+    bool all = !count_learned(v, false);
+    size_t n = count_learned(v, all), step = (n + MOST_LEARNED - 1) / MOST_LEARNED;
+    dip_status status = DIP_OK;
+    out->vectors = dip_alloc((n / step + v->side_count) * v->dim * sizeof *out->vectors);
+    if (!out->vectors) return DIP_ENOMEM;
+    for (size_t i = 0; i < v->side_count && !status; i++)
+        status = sample_side(v, i, all, step, out);
+    return status;
+}
+
+static dip_status pack_side(side *s, const dip_compact *compact, const float *mean)
+{
+    float *packed = dip_alloc((s->e.n * dip_compact_dims(compact) + 1) * sizeof *packed);
+    if (!packed) return DIP_ENOMEM;
+    s->vectors = packed;
+    return dip_compact_apply(compact, mean, s->e.vectors, s->e.n, packed);
+}
+
+/* Brings all sides into the form that was asked for. */
+static dip_status pack(evaluator *v, dip_evaluation *out)
+{
+    const dip_evaluate_options *o = v->options;
+    dip_compact *compact = NULL;
+    sample learned = {.n = 0};
+    out->dims = v->dim;
+    out->bytes = 2 * v->dim;
+    if (o->form == DIP_COMPACT_FLOAT && !o->dims) return DIP_OK;
+    dip_status status = take_sample(v, &learned);
+    if (!status)
+        status = dip_compact_create(&compact, o->form, learned.vectors, learned.n, v->dim, o->dims);
+    for (size_t i = 0; i < v->side_count && !status; i++)
+        status = pack_side(&v->sides[i], compact, learned.mean[i]);
+    if (!status) {
+        v->dim = out->dims = dip_compact_dims(compact);
+        out->bytes = dip_compact_bytes(compact);
+    }
+    dip_compact_destroy(compact);
+    sample_fini(&learned);
     return status;
 }
 
@@ -103,7 +194,7 @@ static dip_status take(const evaluator *v, const side *s, bool all, gallery_kind
     }
     for (size_t row = 0; row < n; row++) {
         if (!(all || s->chosen[row]) || !belongs(&s->items[row], kind)) continue;
-        memcpy(out->vectors + out->n * dim, s->e.vectors + row * dim, dim * sizeof(float));
+        memcpy(out->vectors + out->n * dim, s->vectors + row * dim, dim * sizeof(float));
         out->ids[out->n] = s->e.ids[row];
         out->items[out->n++] = s->items[row];
     }
@@ -315,6 +406,7 @@ static dip_status evaluate_direction(const evaluator *v, int from, int to,
     out->indexed = index != NULL;
     out->index_is_exact = index && dip_index_engine(index) == DIP_ENGINE_EXACT;
     out->index_recall = NAN;
+    for (int i = 0; i < DIP_EVALUATE_PERCENTILES; i++) out->above[i] = NAN;
     size_t room = DIP_METRIC_KIND_COUNT * v->options->k_count;
     out->metrics = dip_calloc(room, sizeof *out->metrics);
     if (!out->metrics) return DIP_ENOMEM;
@@ -323,6 +415,63 @@ static dip_status evaluate_direction(const evaluator *v, int from, int to,
         if (status) return status;
     }
     return DIP_OK;
+}
+
+/* ---- calibration ---- */
+
+/* The rows of a side inside the split, or outside of it. */
+static dip_status take_calibration(const evaluator *v, const side *s, bool inside, float **vectors,
+                                   uint64_t **places, size_t *n)
+{
+    *vectors = dip_alloc((s->e.n * v->dim + 1) * sizeof **vectors);
+    *places = dip_alloc((s->e.n + 1) * sizeof **places);
+    if (!*vectors || !*places) return DIP_ENOMEM;
+    for (size_t row = 0; row < s->e.n; row++) {
+        if (s->chosen[row] != inside) continue;
+        memcpy(*vectors + *n * v->dim, s->vectors + row * v->dim, v->dim * sizeof(float));
+        (*places)[(*n)++] = s->items[row].place;
+    }
+    return DIP_OK;
+}
+
+static dip_status calibrate(const evaluator *v, size_t from, size_t to, bool inside,
+                            dip_calibration *out, size_t *pairs)
+{
+    const size_t position[2] = {from, to};
+    float *vectors[2] = {NULL, NULL};
+    uint64_t *places[2] = {NULL, NULL};
+    size_t n[2] = {0, 0};
+    dip_status status = DIP_OK;
+    for (int i = 0; i < 2 && !status; i++)
+        status =
+            take_calibration(v, &v->sides[position[i]], inside, &vectors[i], &places[i], &n[i]);
+    const dip_calibration_side sides[2] = {{vectors[0], places[0], n[0]},
+                                           {vectors[1], places[1], n[1]}};
+    if (!status)
+        status =
+            dip_calibrate(&sides[0], &sides[1], v->dim, v->options->bootstrap.seed, out, pairs);
+    for (int i = 0; i < 2; i++) {
+        dip_free(vectors[i]);
+        dip_free(places[i]);
+    }
+    return status;
+}
+
+static dip_status try_calibration(const evaluator *v, size_t from, size_t to,
+                                  dip_evaluated_direction *out)
+{
+    dip_calibration *c = dip_calloc(2, sizeof *c); /* outside of the split, inside */
+    size_t pairs[2] = {0, 0};
+    if (!c) return DIP_ENOMEM;
+    dip_status status = calibrate(v, from, to, false, &c[0], &pairs[0]);
+    if (!status) status = calibrate(v, from, to, true, &c[1], &pairs[1]);
+    for (int i = 0; i < DIP_EVALUATE_PERCENTILES && !status && pairs[0] && pairs[1]; i++) {
+        double step = dip_evaluate_percentile[i] / 100 * (DIP_CALIBRATION_STEPS - 1);
+        float score = c[0].quantile[lround(step)];
+        out->above[i] = 1 - (double)dip_calibration_percentile(&c[1], score) / 100;
+    }
+    dip_free(c);
+    return status;
 }
 
 /* ---- all ---- */
@@ -339,6 +488,7 @@ static dip_status evaluate_all(evaluator *v, dip_evaluation *out)
             if (!v->sides[from].e.n || !v->sides[to].e.n) continue;
             dip_evaluated_direction *d = &out->directions[out->count++];
             dip_status status = evaluate_direction(v, (int)from, (int)to, d);
+            if (!status) status = try_calibration(v, from, to, d);
             if (status) return status;
         }
     }
@@ -348,9 +498,12 @@ static dip_status evaluate_all(evaluator *v, dip_evaluation *out)
 static void fini(evaluator *v)
 {
     for (size_t i = 0; i < v->side_count; i++) {
-        dip_embeddings_fini(&v->sides[i].e);
-        dip_free(v->sides[i].items);
-        dip_free(v->sides[i].chosen);
+        side *s = &v->sides[i];
+        if (s->vectors != s->e.vectors) dip_free((float *)s->vectors);
+        dip_embeddings_fini(&s->e);
+        dip_free(s->items);
+        dip_free(s->chosen);
+        dip_free(s->learned);
     }
     dip_label_sets_destroy(v->sets);
     dip_words_fini(&v->scenes);
@@ -369,6 +522,7 @@ dip_status dip_evaluate(const dip_archive *archive, dip_search *search,
     if (!status && !v.dim)
         status = dip_fail(DIP_ENOENT, "no tile has an embedding of model %s; run diptych encode",
                           options->model);
+    if (!status) status = pack(&v, &result);
     if (!status) status = evaluate_all(&v, &result);
     fini(&v);
     if (status)

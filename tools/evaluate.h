@@ -5,9 +5,13 @@
 #include <diptych/search.h>
 
 #include "core/progress.h"
+#include "index/compact.h"
 #include "train/metrics.h"
 
-enum { DIP_EVALUATE_MOST_K = 8 };
+enum { DIP_EVALUATE_MOST_K = 8, DIP_EVALUATE_PERCENTILES = 3 };
+
+/** Percentiles that calibration is tried at: 90, 99, 99.9. */
+extern const double dip_evaluate_percentile[DIP_EVALUATE_PERCENTILES];
 
 typedef struct dip_evaluate_options {
     const char *model;  /* id */
@@ -15,6 +19,9 @@ typedef struct dip_evaluate_options {
     bool whole_gallery; /* hits come from all tiles, not from the split alone */
     size_t k[DIP_EVALUATE_MOST_K];
     size_t k_count;
+    dip_compact_form
+        form;    /* what is compared: learned on the tiles of split 'train', if there are any */
+    size_t dims; /* 0: as many as the model's */
     dip_bootstrap bootstrap;
     const dip_progress *progress;
 } dip_evaluate_options;
@@ -31,6 +38,11 @@ typedef struct dip_evaluated_direction {
     bool index_is_exact;   /* the engine compares all tiles */
     double index_recall;   /* of the exact 10 nearest of all tiles, how many the index finds */
     size_t recall_queries; /* that this was measured on */
+    /*
+     * Random pairs of queries and gallery, of different places, above the percentiles of random pairs of the tiles
+     * outside of the split: that the tiles are new to the model should change nothing. NAN without such tiles.
+     */
+    double above[DIP_EVALUATE_PERCENTILES];
     dip_evaluated_metric *metrics;
     size_t metric_count;
 } dip_evaluated_direction;
@@ -38,10 +50,11 @@ typedef struct dip_evaluated_direction {
 typedef struct dip_evaluation {
     dip_evaluated_direction *directions;
     size_t count;
+    size_t dims, bytes; /* of a vector that was compared: dimensions, and bytes if it were stored */
 } dip_evaluation;
 
 /**
- * `search` may be NULL: then by exact search only. Directions without queries or gallery are left out.
+ * `search` may be NULL, and must be with another form or `dims`: then by exact search only. Directions without queries or gallery are left out.
  * Label measures leave unlabelled tiles out, as queries and in the gallery; p@k those without a primary label.
  * Free with dip_evaluation_fini(). Expected failures: DIP_ENOENT (no embeddings), DIP_ECANCEL.
  */

@@ -172,6 +172,32 @@ static dip_status hold_out(collector *c)
     return DIP_OK;
 }
 
+/* ---- a share of the training places ---- */
+
+static uint64_t draw_of(const row *r, uint64_t seed)
+{
+    return dip_hash64_seed(&r->place, sizeof r->place, seed);
+}
+
+/* Keeps the training places whose draws are smallest; the others belong to no split that is looked at. */
+static dip_status take_share(collector *c, double share, uint64_t seed)
+{
+    uint64_t *draws = dip_alloc((c->count + 1) * sizeof *draws);
+    if (!draws) return DIP_ENOMEM;
+    size_t n = 0;
+    for (size_t i = 0; i < c->count; i++)
+        if (c->rows[i].split == SPLIT_TRAIN) draws[n++] = draw_of(&c->rows[i], seed);
+    n = distinct(draws, n);
+    size_t kept = (size_t)llround(share * (double)n);
+    for (size_t i = 0; i < c->count; i++) {
+        row *r = &c->rows[i];
+        if (r->split == SPLIT_TRAIN && (!kept || draw_of(r, seed) > draws[kept - 1]))
+            r->split = SPLIT_OTHER;
+    }
+    dip_free(draws);
+    return DIP_OK;
+}
+
 /* One split a place: test before val before train, so that nothing leaks into training. */
 static void settle_splits(collector *c)
 {
@@ -253,10 +279,10 @@ static bool has_held(const collector *c)
     return false;
 }
 
-static dip_status build(dip_dataset *d, const char *modalities)
+static dip_status build(dip_dataset *d, const dip_dataset_options *options)
 {
     collector c = {.dataset = d};
-    dip_status status = choose_modalities(d, modalities);
+    dip_status status = choose_modalities(d, options->modalities);
     if (!status) status = dip_archive_each(d->archive, collect, &c);
     if (!status && c.count > UINT32_MAX)
         status = dip_fail(DIP_ENOTSUP, "more than 4 billion tiles");
@@ -266,23 +292,29 @@ static dip_status build(dip_dataset *d, const char *modalities)
         strcpy(d->held_note, "held-out pairs: split 'val'");
         if (!has_held(&c)) status = hold_out(&c);
     }
+    if (!status && options->share > 0 && options->share < 1)
+        status = take_share(&c, options->share, options->seed);
     if (!status) status = keep_rows(&c);
     if (!status) status = make_pairs(&c);
     dip_free(c.rows);
     if (!status && d->train_count < 2)
-        status = dip_fail(DIP_ENOENT,
-                          "the archive has %zu training pairs; at least 2 places with two "
-                          "modalities in split 'train' are needed",
-                          d->train_count);
+        status =
+            dip_fail(DIP_ENOENT,
+                     "the archive has %zu training pairs%s; at least 2 places with two "
+                     "modalities in split 'train' are needed",
+                     d->train_count,
+                     options->share > 0 && options->share < 1 ? " in the share asked for" : "");
     return status;
 }
 
-dip_status dip_dataset_open(dip_dataset **out, const dip_archive *archive, const char *modalities)
+dip_status dip_dataset_open(dip_dataset **out, const dip_archive *archive,
+                            const dip_dataset_options *options)
 {
+    static const dip_dataset_options everything = {.share = 1};
     dip_dataset *dataset = dip_calloc(1, sizeof *dataset);
     if (!dataset) return DIP_ENOMEM;
     dataset->archive = archive;
-    dip_status status = build(dataset, modalities);
+    dip_status status = build(dataset, options ? options : &everything);
     if (status)
         dip_dataset_close(dataset);
     else

@@ -5,7 +5,9 @@
  * A pair is a place and two of the chosen modalities of which it has tiles; with more than two modalities every
  * combination is a pair. Training pairs are those of split "train", or all if the archive has no splits. Held-out
  * pairs are those of split "val", else a tenth of the scenes (of the places, where scenes are not known), chosen by
- * their names: always the same ones.
+ * their names: always the same ones. A share of the training places can be taken, for learning curves: drawn by the
+ * seed from all of them alike, so that they are fewer but not of a smaller area, and a smaller share is part of a
+ * larger one.
  */
 #ifndef TRAIN_DATASET_H
 #define TRAIN_DATASET_H
@@ -33,11 +35,18 @@ typedef struct dip_dataset {
     uint64_t fingerprint; /* of names, modalities and splits of all pairs */
 } dip_dataset;
 
+typedef struct dip_dataset_options {
+    const char *modalities; /* "s1,s2"; NULL: all of the archive */
+    double share;           /* of the training places; 0 or 1: all */
+    uint64_t seed;          /* draws them */
+} dip_dataset_options;
+
 /**
- * modalities: "s1,s2" or NULL for all. Expected failures: DIP_ENOENT (unknown modality: the known ones are named;
+ * options: NULL for all pairs of all modalities. Expected failures: DIP_ENOENT (unknown modality: the known ones are named;
  * fewer than two training pairs), DIP_EINVAL (fewer than two modalities).
  */
-dip_status dip_dataset_open(dip_dataset **out, const dip_archive *archive, const char *modalities);
+dip_status dip_dataset_open(dip_dataset **out, const dip_archive *archive,
+                            const dip_dataset_options *options);
 void dip_dataset_close(dip_dataset *dataset);
 
 /**

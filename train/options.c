@@ -50,6 +50,7 @@ const dip_option dip_train_table[] = {
     INT("seed", seed, 0, 1e15, "1", "everything random follows from it"),
     INT("epochs", epochs, 1, 100000, "60", "passes over the training pairs"),
     INT("batch", batch, 2, 8192, "64", "pairs a step"),
+    REAL("pairs-share", pairs_share, 0.0001, 1, "1", "share of the training places to learn from, drawn by the seed"),
     CHOICE("statistics", statistics, "measure|archive", "measure", "where each band's mean and deviation come from"),
     HEADING("Network"),
     INT("input-px", input_px, 8, 2048, "64", "side of the network's input in training"),

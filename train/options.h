@@ -22,6 +22,7 @@ typedef struct dip_train_options {
     int preset;
     const char *name, *modalities;
     int64_t seed, epochs, batch, memory_mb;
+    double pairs_share;
     int statistics; /* dip_statistics */
     /* network */
     int64_t input_px, encode_px, stem_kernel, stem_stride;

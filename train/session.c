@@ -34,7 +34,9 @@ void dip_session_note(const dip_session *t, const char *format, ...)
 
 static dip_status open_data(dip_session *t, const dip_archive *archive)
 {
-    dip_status status = dip_dataset_open(&t->dataset, archive, t->options->modalities);
+    const dip_dataset_options options = {t->options->modalities, t->options->pairs_share,
+                                         (uint64_t)t->options->seed};
+    dip_status status = dip_dataset_open(&t->dataset, archive, &options);
     if (status) return status;
     t->result->pairs = t->dataset->train_count;
     t->result->held_pairs = t->dataset->held_count;

@@ -202,6 +202,14 @@ static dip_status place_model(dip_session *t)
     return status;
 }
 
+static uint64_t count_parameters(const dip_net *net)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < dip_net_tensor_count(net); i++)
+        if (dip_net_tensor(net, i)->param_offset != SIZE_MAX) n += dip_net_tensor(net, i)->count;
+    return n;
+}
+
 static dip_status finish(dip_session *t)
 {
     dip_train_result *r = t->result;
@@ -212,6 +220,7 @@ static dip_status finish(dip_session *t)
     if (status) return status;
     r->epochs = t->cursor.epoch;
     r->steps = t->cursor.total;
+    r->parameters = count_parameters(t->net);
     char *text = dip_sprintf("[result]\nmodel = %s\nepochs = %llu\nsteps = %llu\nrecall-forward = "
                              "%.6f\nrecall-backward = %.6f\nbest-epoch = %llu\n",
                              t->run.id, (unsigned long long)r->epochs, (unsigned long long)r->steps,

@@ -26,6 +26,7 @@ typedef struct dip_train_result {
     bool already;          /* the run was finished before; nothing was done */
     uint64_t resumed_from; /* steps that an earlier part had done */
     uint64_t epochs, steps;
+    uint64_t parameters; /* that are learned; 0: nothing was done */
     size_t pairs, held_pairs;
     double recall[2];       /* pair recall@10 of the model on held-out pairs */
     double seconds, waited; /* of this part; waited: for data */

@@ -24,6 +24,21 @@ for engine in exact faiss; do
     run eval a --output eval.json -k 1,4 --resamples 200
     python3 "$here/check_eval.py" e eval.json test
 done
+run eval a --output eval.json -k 1,4 --resamples 200 --as int8
+grep -q '"bytes": 64' eval.json || fail "said: $(head -c 400 eval.json)"
+python3 "$here/check_eval.py" e eval.json test int8
+
+# The principal dimensions of all there are change nothing; a half of them takes half the bytes.
+run eval a --json --resamples 0 --exact
+mv out all
+run eval a --json --resamples 0 --dims 64
+cmp out all || fail "all principal dimensions are not all dimensions"
+run eval a --json --resamples 0 --dims 32 --as sign
+grep -q '"dims":32,"bytes":4' out || fail "said: $(cat out)"
+run eval a --json --resamples 0 --dims 32
+grep -q '"dims":32,"bytes":64' out || fail "said: $(cat out)"
+"$diptych" eval a --dims 65 >out 2>err && fail "65 of 64 dimensions were kept"
+grep -q "have 64 dimensions, not 65" err || fail "said: $(cat err)"
 
 # Everybody is found among everybody.
 run eval a --split all -k 90 --resamples 0 --json

@@ -9,7 +9,8 @@
 static dip_dataset *open_set(const dip_archive *archive, const char *modalities)
 {
     dip_dataset *dataset = NULL;
-    assert_int_equal(dip_dataset_open(&dataset, archive, modalities), DIP_OK);
+    const dip_dataset_options options = {.modalities = modalities};
+    assert_int_equal(dip_dataset_open(&dataset, archive, &options), DIP_OK);
     return dataset;
 }
 
@@ -97,12 +98,13 @@ static void wrong_wishes_are_named(void **state)
 {
     (void)state;
     const support_plan plan = {.places = 4, .splits = "e"};
+    const dip_dataset_options unknown = {.modalities = "a,x"}, alone = {.modalities = "a"};
     dip_archive *archive = support_archive("wrong", &plan);
     dip_dataset *d = NULL;
-    assert_int_equal(dip_dataset_open(&d, archive, "a,x"), DIP_ENOENT);
+    assert_int_equal(dip_dataset_open(&d, archive, &unknown), DIP_ENOENT);
     assert_non_null(strstr(dip_last_error(), "'x'"));
     assert_non_null(strstr(dip_last_error(), "a, b"));
-    assert_int_equal(dip_dataset_open(&d, archive, "a"), DIP_EINVAL);
+    assert_int_equal(dip_dataset_open(&d, archive, &alone), DIP_EINVAL);
     assert_int_equal(dip_dataset_open(&d, archive, NULL), DIP_ENOENT);
     assert_non_null(strstr(dip_last_error(), "0 training pairs"));
     assert_null(d);
@@ -121,6 +123,58 @@ static void fingerprint_tells_data_apart(void **state)
     dip_dataset_close(y);
     dip_archive_close(a);
     dip_archive_close(b);
+}
+
+static dip_dataset *open_share(const dip_archive *archive, double share, uint64_t seed)
+{
+    dip_dataset *dataset = NULL;
+    const dip_dataset_options options = {.share = share, .seed = seed};
+    assert_int_equal(dip_dataset_open(&dataset, archive, &options), DIP_OK);
+    return dataset;
+}
+
+/* Whether all training pairs of `part` are training pairs of `whole`, too. */
+static bool contains(const dip_dataset *whole, const dip_dataset *part)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < part->train_count; i++)
+        for (size_t k = 0; k < whole->train_count; k++)
+            found += !memcmp(&part->train[i], &whole->train[k], sizeof *part->train);
+    return found == part->train_count;
+}
+
+static void a_share_of_the_places_is_taken(void **state)
+{
+    (void)state;
+    const support_plan plan = {.places = 64, .splits = "tttv", .modalities = 3};
+    dip_archive *archive = support_archive("share", &plan);
+    dip_dataset *all = open_share(archive, 1, 1), *half = open_share(archive, 0.5, 1);
+    dip_dataset *quarter = open_share(archive, 0.25, 1), *other = open_share(archive, 0.25, 2);
+    assert_int_equal(all->train_count, 3 * 48); /* each place is three pairs */
+    assert_int_equal(half->train_count, 3 * 24);
+    assert_int_equal(quarter->train_count, 3 * 12);
+    assert_int_equal(quarter->held_count, all->held_count);
+    assert_true(contains(all, half) && contains(half, quarter));
+    assert_false(contains(quarter, other));
+    assert_true(quarter->fingerprint != other->fingerprint);
+    assert_true(quarter->fingerprint != all->fingerprint);
+    dip_dataset_close(all);
+    dip_dataset_close(half);
+    dip_dataset_close(quarter);
+    dip_dataset_close(other);
+    dip_archive_close(archive);
+}
+
+static void too_small_a_share_is_refused(void **state)
+{
+    (void)state;
+    const support_plan plan = {.places = 20, .splits = "t"};
+    const dip_dataset_options options = {.share = 0.01};
+    dip_archive *archive = support_archive("tiny", &plan);
+    dip_dataset *d = NULL;
+    assert_int_equal(dip_dataset_open(&d, archive, &options), DIP_ENOENT);
+    assert_non_null(strstr(dip_last_error(), "0 training pairs"));
+    dip_archive_close(archive);
 }
 
 /* Mean and deviation of band 0 of modality `a`, by a plain pass over the training tiles. */
@@ -187,6 +241,8 @@ int main(void)
         cmocka_unit_test(three_modalities_make_three_combinations),
         cmocka_unit_test(wrong_wishes_are_named),
         cmocka_unit_test(fingerprint_tells_data_apart),
+        cmocka_unit_test(a_share_of_the_places_is_taken),
+        cmocka_unit_test(too_small_a_share_is_refused),
         cmocka_unit_test(statistics_are_those_of_the_training_tiles),
         cmocka_unit_test(a_nan_is_refused_by_name),
     };

@@ -2,10 +2,11 @@
  * Images a second of the encoder: training steps and encoding, or each convolution of a net by itself.
  *
  *   bench_encoder [--net resnet10|resnet18|resnet50] [--px 64] [--bands 3] [--batch 64] [--stride 1|2] [--seconds 2]
- *                 [--layers]
+ *                 [--layers | --latency]
  *
  * One JSON object a line. "images_s" is by the clock (the median of repeats), "images_cpu_s" by processor time
- * of all threads, which other work on the machine disturbs least. The body is what core/cpu.h allows: run with
+ * of all threads, which other work on the machine disturbs least. The latency rows are single tiles on one thread
+ * and on two: median, 99th percentile and best; --latency gives them alone. The body is what core/cpu.h allows: run with
  * DIP_NO_AVX512BF16=1, DIP_NO_AVX512=1 or DIP_NO_AVX2=1 for the others; DIP_THREADS sets the threads.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -28,7 +29,7 @@ typedef struct settings {
     uint32_t px, bands, stride;
     size_t batch;
     double seconds;
-    bool layers;
+    bool layers, latency;
 } settings;
 
 static double seconds_of(clockid_t clock)
@@ -45,7 +46,7 @@ static int compare(const void *a, const void *b)
 }
 
 typedef struct timing {
-    double median, best, cpu; /* seconds a call */
+    double median, best, p99, cpu; /* seconds a call */
 } timing;
 
 /* Calls fn for about `seconds`, at least three times after a warm-up. */
@@ -64,6 +65,7 @@ static timing measure(void (*fn)(void *), void *context, double seconds)
     qsort(wall, n, sizeof *wall, compare);
     t.best = wall[0];
     t.median = wall[n / 2];
+    t.p99 = wall[n * 99 / 100];
     return t;
 }
 
@@ -191,8 +193,26 @@ static void bench_nets(const settings *s)
     close_work(&w);
     open_work(&w, s, DIP_NET_INFER);
     report(s, &w, "encode", measure(encode, &w, s->seconds / 3));
+    close_work(&w);
+}
+
+static void bench_latency(const settings *s)
+{
+    const unsigned before = dip_threads();
+    work w;
+    open_work(&w, s, DIP_NET_INFER);
     w.batch = 1;
-    report(s, &w, "one tile", measure(encode, &w, s->seconds / 10));
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        dip_threads_set(threads);
+        const timing t = measure(encode, &w, s->seconds / 2);
+        printf("{\"bench\":\"encoder\",\"what\":\"one tile\",\"net\":\"%s\",\"px\":%u,\"bands\":%u,"
+               "\"stem_stride\":%u,\"body\":\"%s\",\"threads\":%u,\"p50_ms\":%.3f,"
+               "\"p99_ms\":%.3f,\"best_ms\":%.3f,\"cpu_ms\":%.3f}\n",
+               s->net, s->px, s->bands, s->stride, w.net->workspace.kernel->name, threads,
+               t.median * 1e3, t.p99 * 1e3, t.best * 1e3, t.cpu * 1e3);
+        fflush(stdout);
+    }
+    dip_threads_set(before);
     close_work(&w);
 }
 
@@ -284,11 +304,15 @@ static void bench_layers(const settings *s)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"net", required_argument, NULL, 'n'},    {"px", required_argument, NULL, 'p'},
-        {"bands", required_argument, NULL, 'c'},  {"batch", required_argument, NULL, 'b'},
-        {"stride", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 't'},
-        {"layers", no_argument, NULL, 'l'},       {0}};
+    static const struct option options[] = {{"net", required_argument, NULL, 'n'},
+                                            {"px", required_argument, NULL, 'p'},
+                                            {"bands", required_argument, NULL, 'c'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"stride", required_argument, NULL, 's'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"layers", no_argument, NULL, 'l'},
+                                            {"latency", no_argument, NULL, '1'},
+                                            {0}};
     settings s = {.net = "resnet10", .px = 64, .bands = 3, .stride = 1, .batch = 64, .seconds = 2};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (o) {
         case 'n': s.net = optarg; break;
@@ -298,11 +322,13 @@ int main(int argc, char **argv)
         case 's': s.stride = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 't': s.seconds = strtod(optarg, NULL); break;
         case 'l': s.layers = true; break;
+        case '1': s.latency = true; break;
         default: return 2;
         }
     if (s.layers)
         bench_layers(&s);
-    else
+    else if (!s.latency)
         bench_nets(&s);
+    if (!s.layers) bench_latency(&s);
     return 0;
 }

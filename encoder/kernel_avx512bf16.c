@@ -6,7 +6,9 @@
 #include "encoder/kernel_loops.h"
 #include "encoder/kernel_shuffle.h"
 
-enum { GROUP = 8 };
+enum { GROUP = 8, AHEAD = 8 * DIP_PANEL };
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static inline __m512bh load_pairs(const dip_bf16 *from)
 {
@@ -20,13 +22,19 @@ static inline __m512bh broadcast_pair(const dip_bf16 *from)
     return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-static inline void product_step(const dip_bf16 *a, ptrdiff_t a_row, const dip_bf16 *b,
-                                ptrdiff_t b_half, __m512 left[GROUP], __m512 right[GROUP])
+/* ask: for the panels AHEAD of these, which may have to come from memory; the first group of a product does. */
+static ALWAYS_INLINE void product_step(const dip_bf16 *a, ptrdiff_t a_row, const dip_bf16 *b,
+                                       ptrdiff_t b_half, __m512 *left, __m512 *right,
+                                       const int group, const bool ask)
 {
     for (int q = 0; q < DIP_HALF; q++, a += 2, b += DIP_BLOCK) {
         const __m512bh b0 = load_pairs(b), b1 = load_pairs(b + b_half);
+        if (ask) {
+            _mm_prefetch((const char *)(b + AHEAD), _MM_HINT_T1);
+            _mm_prefetch((const char *)(b + b_half + AHEAD), _MM_HINT_T1);
+        }
 #pragma GCC unroll 8
-        for (int r = 0; r < GROUP; r++) {
+        for (int r = 0; r < group; r++) {
             const __m512bh pair = broadcast_pair(a + r * a_row);
             left[r] = _mm512_dpbf16_ps(left[r], pair, b0);
             right[r] = _mm512_dpbf16_ps(right[r], pair, b1);
@@ -34,26 +42,28 @@ static inline void product_step(const dip_bf16 *a, ptrdiff_t a_row, const dip_bf
     }
 }
 
-static inline void product_group(const dip_product *p, int half, int row)
+static ALWAYS_INLINE void product_group(const dip_product *p, int half, int row, const int group,
+                                        const bool ask)
 {
     const dip_bf16 *a = p->a[half] + row * p->a_row, *b = p->b;
     const ptrdiff_t c_row = p->c_row;
     float *c = p->c + (half * DIP_HALF + row) * c_row;
     __m512 left[GROUP], right[GROUP];
 #pragma GCC unroll 8
-    for (int r = 0; r < GROUP; r++) left[r] = right[r] = _mm512_setzero_ps();
+    for (int r = 0; r < group; r++) left[r] = right[r] = _mm512_setzero_ps();
     for (unsigned s = 0; s < p->segments; s++, a += p->a_segment, b += p->b_segment)
         for (unsigned k = 0; k < p->steps; k++)
-            product_step(a + k * p->a_step, p->a_row, b + k * p->b_step, p->b_half, left, right);
+            product_step(a + k * p->a_step, p->a_row, b + k * p->b_step, p->b_half, left, right,
+                         group, ask);
     if (p->accumulate) {
 #pragma GCC unroll 8
-        for (int r = 0; r < GROUP; r++) {
+        for (int r = 0; r < group; r++) {
             left[r] = _mm512_add_ps(left[r], _mm512_loadu_ps(c + r * c_row));
             right[r] = _mm512_add_ps(right[r], _mm512_loadu_ps(c + r * c_row + DIP_HALF));
         }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < GROUP; r++) {
+    for (int r = 0; r < group; r++) {
         _mm512_storeu_ps(c + r * c_row, left[r]);
         _mm512_storeu_ps(c + r * c_row + DIP_HALF, right[r]);
     }
@@ -61,8 +71,16 @@ static inline void product_group(const dip_product *p, int half, int row)
 
 static void product(const dip_product *p)
 {
-    for (int half = 0; half < 2; half++)
-        for (int row = 0; row < (int)p->rows[half]; row += GROUP) product_group(p, half, row);
+    for (int half = 0; half < 2; half++) {
+        const int rows = (int)p->rows[half];
+        for (int row = 0; row < rows; row += GROUP)
+            if (rows - row <= GROUP / 2)
+                product_group(p, half, row, GROUP / 2, true);
+            else if (half == 0 && row == 0)
+                product_group(p, half, row, GROUP, true);
+            else
+                product_group(p, half, row, GROUP, false);
+    }
 }
 
 static bool usable(const dip_cpu *cpu) { return cpu->avx512bf16; }

@@ -6,7 +6,11 @@
 export DATA SEED OUT
 PREFIX ?= /usr/local
 
-.PHONY: build demo test setup docs install clean help
+# QUICK=1 and FRESH=1 of benchmarks: a short run; forget earlier rows
+PYTHON ?= /usr/bin/python3
+bench_flags = $(if $(QUICK),--quick) $(if $(FRESH),--fresh)
+
+.PHONY: build demo test setup docs install clean help bench-setup bench-encoder
 
 build: setup
 	@scripts/build.sh release
@@ -25,6 +29,12 @@ setup:
 docs: build
 	@build/diptych help --markdown >docs/cli.md.partial && mv docs/cli.md.partial docs/cli.md
 
+bench-setup:
+	@scripts/setup.sh bench/packages.txt
+
+bench-encoder: build
+	@$(PYTHON) bench/encoder.py $(bench_flags)
+
 install: build
 	@cmake --install build --prefix "$(PREFIX)"
 
@@ -38,5 +48,7 @@ help:
 	@echo "make build     set up and build build/diptych and libdiptych.so (the default)"
 	@echo "make install   into PREFIX=folder (default: /usr/local)"
 	@echo "make setup     install missing packages, build FAISS once into the cache"
+	@echo "make bench-encoder  training and encoding beside PyTorch and oneDNN into bench/results; QUICK=1, FRESH=1"
+	@echo "make bench-setup    install what the benchmarks compare with"
 	@echo "make docs      write docs/cli.md from the program's option tables"
 	@echo "make clean     remove the build folders"

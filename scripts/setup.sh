@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes a machine ready to build Diptych: installs what is missing of packages.txt, then builds FAISS into the cache
-# (scripts/build-faiss.sh). Run again it finds everything there and is done in a moment.
+# (scripts/build-faiss.sh). Run again it finds everything there and is done in a moment. usage: setup.sh [more lists of packages]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-wanted() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/../packages.txt"; }
+lists=("$here/../packages.txt" "$@")
+wanted() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "${lists[@]}"; }
 
 missing_packages() {
     local all

@@ -148,6 +148,7 @@ static dip_status make_batch(dip_loader *loader, uint64_t epoch, uint64_t step,
     uint32_t batch = p->turn[step];
     const uint32_t *order = p->order + p->start[batch];
     slot->n = p->length[batch];
+    memcpy(slot->pair, order, slot->n * sizeof *order);
     memcpy(slot->modality, loader->dataset->train[order[0]].modality, sizeof slot->modality);
     dip_status status = DIP_OK;
     for (size_t i = 0; !status && i < slot->n; i++)
@@ -209,6 +210,8 @@ static dip_status make_slots(dip_loader *loader)
     loader->scratch = dip_alloc_aligned(bytes);
     if (!loader->scratch) return DIP_ENOMEM;
     for (int i = 0; i < SLOTS; i++) {
+        loader->slots[i].pair = dip_alloc(loader->options.batch * sizeof(uint32_t));
+        if (!loader->slots[i].pair) return DIP_ENOMEM;
         for (int side = 0; side < 2; side++) {
             loader->slots[i].input[side] = dip_alloc_aligned(loader->options.batch * bytes);
             if (!loader->slots[i].input[side]) return DIP_ENOMEM;
@@ -254,8 +257,10 @@ void dip_loader_destroy(dip_loader *loader)
     stop_thread(loader);
     pthread_mutex_destroy(&loader->lock);
     pthread_cond_destroy(&loader->changed);
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < SLOTS; i++) {
         for (int side = 0; side < 2; side++) dip_free_aligned(loader->slots[i].input[side]);
+        dip_free(loader->slots[i].pair);
+    }
     dip_free_aligned(loader->scratch);
     dip_image_fini(&loader->image);
     dip_free(loader->plan.order);

@@ -22,6 +22,7 @@ typedef struct dip_train_batch {
     size_t n;
     uint32_t modality[2];
     float *input[2]; /* (n, px, px, bands) */
+    uint32_t *pair;  /* (n) positions in the data set's training pairs */
 } dip_train_batch;
 
 typedef struct dip_loader dip_loader;

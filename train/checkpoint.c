@@ -67,7 +67,7 @@ static bool cursor_read(const char *text, dip_cursor *c)
 
 /* ---- flat tensors ---- */
 
-enum { MOST_FLAT = 4 };
+enum { MOST_FLAT = 5 };
 
 typedef struct flat {
     const char *name;
@@ -77,13 +77,18 @@ typedef struct flat {
 
 static size_t list_flat(const dip_checkpoint *c, flat *out)
 {
-    size_t params = dip_net_param_count(c->net), n = 0, running;
+    size_t params = dip_net_param_count(c->net), n = 0, running, queued;
     out[n++] = (flat){"optimiser.first", dip_optimiser_moment(c->optimiser, 0), params};
     out[n++] = (flat){"optimiser.second", dip_optimiser_moment(c->optimiser, 1), params};
-    if (!c->average) return n;
-    float *values = dip_average_running(c->average, &running);
-    out[n++] = (flat){"average.params", dip_average_params(c->average), params};
-    out[n++] = (flat){"average.running", values, running};
+    if (c->average) {
+        float *values = dip_average_running(c->average, &running);
+        out[n++] = (flat){"average.params", dip_average_params(c->average), params};
+        out[n++] = (flat){"average.running", values, running};
+    }
+    if (c->queue) {
+        float *values = dip_queue_state(c->queue, &queued);
+        out[n++] = (flat){"queue", values, queued};
+    }
     return n;
 }
 

@@ -2,7 +2,7 @@
  * Checkpoints of a run: <folder>/checkpoint-<step>.safetensors, the last two are kept.
  *
  * Tensors: the net's, "optimiser.first", "optimiser.second", and with a moving average "average.params" and
- * "average.running" (flat, in the net's own order). Metadata: format, the identity of the run, the cursor. The random
+ * "average.running" (flat, in the net's own order), with a queue "queue" (queue.c has the layout). Metadata: format, the identity of the run, the cursor. The random
  * numbers need no state: each is drawn from (seed, epoch, pair).
  */
 #ifndef TRAIN_CHECKPOINT_H
@@ -11,6 +11,7 @@
 #include "encoder/net.h"
 #include "train/average.h"
 #include "train/optimiser.h"
+#include "train/queue.h"
 
 /** Where a run is, and what it has seen of the epoch so far. */
 typedef struct dip_cursor {
@@ -21,11 +22,12 @@ typedef struct dip_cursor {
     uint64_t best_epoch, stale; /* evaluations since */
 } dip_cursor;
 
-/** What a checkpoint holds; `average` may be NULL. All borrowed. */
+/** What a checkpoint holds; `average` and `queue` may be NULL. All borrowed. */
 typedef struct dip_checkpoint {
     dip_net *net;
     dip_optimiser *optimiser;
     dip_average *average;
+    dip_queue *queue;
     const char *identity; /* a checkpoint of another identity is not read */
 } dip_checkpoint;
 

@@ -11,26 +11,43 @@ struct dip_objective {
     const dip_train_options *options;
     size_t dim[2]; /* of h and z: dip_loss_input */
     dip_loss_space *space;
-    float *targets;     /* (pairs, pairs); NULL without soft targets */
+    float *targets;     /* (pairs, pairs), (pairs, queue); NULL without soft targets */
     dip_sigreg *sigreg; /* NULL without it */
+    dip_queue *queue;   /* NULL without it */
 };
 
-dip_status dip_objective_create(dip_objective **out, const dip_train_options *options, size_t pairs,
-                                size_t z_dim, size_t h_dim)
+/* Keeps those outputs that a loss compares with past ones. */
+static dip_status make_queue(dip_objective *o, size_t modalities)
 {
+    const dip_train_options *p = o->options;
+    bool used[2] = {false, false};
+    size_t dim[2], rings = modalities * (modalities - 1) / 2;
+    used[DIP_LOSS_ON_Z] = p->soft > 0 || p->queue_negatives;
+    if (p->soft > 0) used[p->soft_on] = true;
+    if (p->msp != 0) used[p->msp_on] = true;
+    for (int output = 0; output < 2; output++) dim[output] = used[output] ? o->dim[output] : 0;
+    return dip_queue_create(&o->queue, (size_t)p->queue, rings, dim);
+}
+
+dip_status dip_objective_create(dip_objective **out, const dip_train_options *options,
+                                size_t modalities, size_t z_dim, size_t h_dim)
+{
+    size_t pairs = (size_t)options->batch, past = (size_t)options->queue;
     dip_objective *o = dip_calloc(1, sizeof *o);
     if (!o) return DIP_ENOMEM;
     o->options = options;
     o->dim[DIP_LOSS_ON_H] = h_dim;
     o->dim[DIP_LOSS_ON_Z] = z_dim;
-    dip_status status = dip_loss_space_create(&o->space, pairs, z_dim > h_dim ? z_dim : h_dim);
+    dip_status status =
+        dip_loss_space_create(&o->space, pairs, z_dim > h_dim ? z_dim : h_dim, past);
     if (!status && options->soft > 0) {
-        o->targets = dip_alloc(pairs * pairs * sizeof *o->targets);
+        o->targets = dip_alloc(pairs * (pairs + past) * sizeof *o->targets);
         if (!o->targets) status = DIP_ENOMEM;
     }
     if (!status && options->sigreg > 0)
         status = dip_sigreg_create(&o->sigreg, pairs, o->dim[options->sigreg_on],
                                    (size_t)options->sigreg_directions);
+    if (!status && past) status = make_queue(o, modalities);
     if (status) {
         dip_objective_destroy(o);
         return status;
@@ -44,9 +61,12 @@ void dip_objective_destroy(dip_objective *o)
     if (!o) return;
     dip_loss_space_destroy(o->space);
     dip_sigreg_destroy(o->sigreg);
+    dip_queue_destroy(o->queue);
     dip_free(o->targets);
     dip_free(o);
 }
+
+dip_queue *dip_objective_queue(const dip_objective *o) { return o->queue; }
 
 bool dip_objective_uses_h(const dip_objective *o)
 {
@@ -63,6 +83,20 @@ static double ramp(const dip_train_options *p, const dip_when *when)
     return pow(p->ramp_from, 1 - (double)when->epoch / (double)(when->epochs - 1));
 }
 
+/* Pairs of modalities in order: (0,1), (0,2), (1,2), ... */
+static size_t ring_of(const dip_outputs *outputs)
+{
+    size_t low = outputs->modality[0], high = outputs->modality[1];
+    return high * (high - 1) / 2 + low;
+}
+
+static void push(const dip_objective *o, const dip_outputs *outputs)
+{
+    float *const x[2][2] = {[DIP_LOSS_ON_H] = {outputs->h[0], outputs->h[1]},
+                            [DIP_LOSS_ON_Z] = {outputs->z[0], outputs->z[1]}};
+    dip_queue_push(o->queue, ring_of(outputs), outputs->n, outputs->pair, x);
+}
+
 static dip_loss_batch batch_of(const dip_objective *o, int input, const dip_outputs *outputs,
                                double weight)
 {
@@ -73,7 +107,9 @@ static dip_loss_batch batch_of(const dip_objective *o, int input, const dip_outp
                             .x2 = z ? outputs->z[1] : outputs->h[1],
                             .d1 = z ? outputs->dz[0] : outputs->dh[0],
                             .d2 = z ? outputs->dz[1] : outputs->dh[1],
-                            .weight = weight};
+                            .weight = weight,
+                            .past = dip_queue_past(o->queue, ring_of(outputs), input),
+                            .pair = outputs->pair};
 }
 
 static double run_contrast(const dip_objective *o, const dip_outputs *outputs)
@@ -81,6 +117,7 @@ static double run_contrast(const dip_objective *o, const dip_outputs *outputs)
     const dip_train_options *p = o->options;
     const dip_contrast contrast = {p->temperature, p->smoothing, p->within};
     dip_loss_batch batch = batch_of(o, DIP_LOSS_ON_Z, outputs, p->mim);
+    if (!p->queue_negatives) batch.past = NULL;
     return dip_loss_contrast(o->space, &contrast, &batch);
 }
 
@@ -89,8 +126,8 @@ static double run_soft(const dip_objective *o, const dip_outputs *outputs, doubl
     const dip_train_options *p = o->options;
     dip_loss_batch source = batch_of(o, p->soft_on, outputs, 0);
     dip_loss_batch batch = batch_of(o, DIP_LOSS_ON_Z, outputs, weight);
-    dip_soft_targets(o->space, (dip_soft_source)p->soft_source, p->soft_temperature, source.x1,
-                     source.x2, source.n, source.d, o->targets);
+    dip_soft_targets(o->space, (dip_soft_source)p->soft_source, p->soft_temperature, &source,
+                     o->targets);
     return dip_loss_soft(o->space, p->temperature, o->targets, &batch);
 }
 
@@ -132,4 +169,5 @@ void dip_objective_run(dip_objective *o, const dip_when *when, const dip_outputs
     values->total = p->mim * values->mim + (soft_begun ? soft : 0) * values->soft +
                     factor * (p->mde * values->mde - p->msp * values->msp) +
                     p->sigreg * values->sigreg;
+    if (o->queue) push(o, outputs);
 }

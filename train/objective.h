@@ -3,17 +3,20 @@
 #define TRAIN_OBJECTIVE_H
 
 #include "train/options.h"
+#include "train/queue.h"
 
 typedef struct dip_objective dip_objective;
 
-/** The options are borrowed. For up to `pairs` pairs a batch. */
-dip_status dip_objective_create(dip_objective **out, const dip_train_options *options, size_t pairs,
-                                size_t z_dim, size_t h_dim);
+/** The options are borrowed. For up to options->batch pairs a batch, of some two of the modalities. */
+dip_status dip_objective_create(dip_objective **out, const dip_train_options *options,
+                                size_t modalities, size_t z_dim, size_t h_dim);
 void dip_objective_destroy(dip_objective *objective);
 
 /** Network outputs of a batch, [0] and [1] the two modalities, and the gradients that reach them. */
 typedef struct dip_outputs {
     size_t n;
+    uint32_t modality[2];
+    const uint32_t *pair; /* (n) positions in the training pairs */
     float *z[2], *h[2], *dz[2], *dh[2];
 } dip_outputs;
 
@@ -30,7 +33,10 @@ typedef struct dip_when {
 /** Whether any loss reaches h besides through the head; if not, dh stays 0. */
 bool dip_objective_uses_h(const dip_objective *objective);
 
-/** Sets dz and dh (cleared first) and the values. */
+/** Past pairs that losses look at, part of what a checkpoint keeps; NULL: there are none. */
+dip_queue *dip_objective_queue(const dip_objective *objective);
+
+/** Sets dz and dh (cleared first) and the values; then the batch goes into the queue. */
 void dip_objective_run(dip_objective *objective, const dip_when *when, const dip_outputs *outputs,
                        dip_loss_values *values);
 

@@ -2,6 +2,7 @@
 #include "train/options.h"
 
 #include "core/mem.h"
+#include "train/queue.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -83,6 +84,8 @@ const dip_option dip_train_table[] = {
     REAL("msp", msp, -1000, 1000, "0", "weight of similar pairs inside a modality; negative pushes them apart"),
     CHOICE("msp-source", msp_source, "own|fused", "fused", "what decides which pairs are similar"),
     CHOICE("msp-on", msp_on, "h|z", "h", "vectors that it compares"),
+    INT("queue", queue, 0, DIP_QUEUE_MOST, "0", "past pairs among which msp and soft look too; 0: the batch alone"),
+    FLAG("queue-negatives", queue_negatives, "no", "the queue's vectors are negatives of the contrast too"),
     REAL("sigreg", sigreg, 0, 1000, "0", "weight of SIGReg, which keeps vectors from collapsing"),
     INT("sigreg-directions", sigreg_directions, 1, 65536, "256", "random directions a step that it looks along"),
     CHOICE("sigreg-on", sigreg_on, "h|z", "z", "vectors that it spreads"),
@@ -312,6 +315,16 @@ dip_status dip_train_options_check(const dip_train_options *options)
     if (options->zoom_min > options->zoom_max)
         return dip_fail(DIP_EINVAL, "option 'zoom-min': %g is more than 'zoom-max', %g",
                         options->zoom_min, options->zoom_max);
+    if (options->queue && options->queue < options->batch)
+        return dip_fail(DIP_EINVAL, "option 'queue': %lld is less than 'batch', %lld",
+                        (long long)options->queue, (long long)options->batch);
+    bool looks_back = options->msp != 0 || options->soft > 0 || options->queue_negatives;
+    if (options->queue ? !looks_back : options->queue_negatives)
+        return dip_fail(DIP_EINVAL,
+                        options->queue
+                            ? "option 'queue': nothing looks into it without 'msp', 'soft' or "
+                              "'queue-negatives'"
+                            : "option 'queue-negatives' needs a 'queue' of some pairs");
     if (!(options->mim > 0 || options->soft > 0 || options->mde > 0))
         return dip_fail(DIP_EINVAL, "options 'mim', 'soft' and 'mde' are all 0: nothing would draw "
                                     "the modalities together");

@@ -45,6 +45,8 @@ typedef struct dip_train_options {
     double sigreg;
     int64_t sigreg_directions;
     int sigreg_on;
+    int64_t queue;
+    bool queue_negatives;
     int ramp; /* dip_ramp, of mde, msp and soft */
     double ramp_from;
     /* optimiser */

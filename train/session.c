@@ -106,7 +106,7 @@ static dip_status make_outputs(dip_session *t)
         if (!t->outputs.z[m] || !t->outputs.dz[m] || !t->outputs.h[m] || !t->outputs.dh[m])
             return DIP_ENOMEM;
     }
-    return dip_objective_create(&t->objective, t->options, batch, z, h);
+    return dip_objective_create(&t->objective, t->options, t->spec.modality_count, z, h);
 }
 
 static dip_status make_loader(dip_session *t)
@@ -136,7 +136,11 @@ static dip_status make_learner(dip_session *t)
 
 dip_checkpoint dip_session_checkpoint(dip_session *t)
 {
-    return (dip_checkpoint){t->net, t->optimiser, t->average, t->run.identity};
+    return (dip_checkpoint){.net = t->net,
+                            .optimiser = t->optimiser,
+                            .average = t->average,
+                            .queue = dip_objective_queue(t->objective),
+                            .identity = t->run.identity};
 }
 
 /* Weights from a checkpoint or, without one, from the seed. */

@@ -80,6 +80,8 @@ static dip_status forward(dip_session *t, const dip_train_batch *batch)
                                        (float)t->options->momentum, t->outputs.h[side],
                                        t->outputs.z[side]);
     t->outputs.n = batch->n;
+    t->outputs.pair = batch->pair;
+    memcpy(t->outputs.modality, batch->modality, sizeof t->outputs.modality);
     return status;
 }
 

@@ -13,6 +13,7 @@ typedef struct rig {
     dip_net *net;
     dip_optimiser *optimiser;
     dip_average *average;
+    dip_queue *queue;
     dip_checkpoint checkpoint;
 } rig;
 
@@ -53,13 +54,17 @@ static rig make_rig(uint64_t seed)
     dip_average_params(r.average)[0] = (float)dip_rng_normal(&rng);
     size_t running;
     dip_average_running(r.average, &running)[3] = (float)dip_rng_normal(&rng);
-    r.checkpoint = (dip_checkpoint){r.net, r.optimiser, r.average, "identity"};
+    assert_int_equal(dip_queue_create(&r.queue, 3, 2, (size_t[]){2, 1}), DIP_OK);
+    float *state = dip_queue_state(r.queue, &running);
+    for (size_t i = 0; i < running; i++) state[i] = (float)dip_rng_uniform(&rng);
+    r.checkpoint = (dip_checkpoint){r.net, r.optimiser, r.average, r.queue, "identity"};
     return r;
 }
 
 static void free_rig(rig *r)
 {
     dip_average_destroy(r->average);
+    dip_queue_destroy(r->queue);
     dip_optimiser_destroy(r->optimiser);
     dip_net_destroy(r->net);
 }
@@ -74,6 +79,8 @@ static void assert_same(rig *a, rig *b)
     assert_memory_equal(dip_average_params(a->average), dip_average_params(b->average), bytes);
     const float *x = dip_average_running(a->average, &running);
     assert_memory_equal(x, dip_average_running(b->average, &running), running * sizeof(float));
+    x = dip_queue_state(a->queue, &running);
+    assert_memory_equal(x, dip_queue_state(b->queue, &running), running * sizeof(float));
     assert_true(dip_optimiser_steps(a->optimiser) == dip_optimiser_steps(b->optimiser));
 }
 

@@ -1,7 +1,4 @@
-/*
- * The losses: gradients against central differences of plain double-precision formulas, and values and gradients
- * against PyTorch's autograd (reference/losses.txt, made by reference/make_losses.py).
- */
+/* The losses: values and gradients against plain double-precision formulas and their central differences. */
 #include "train/loss.h"
 
 #include "core/parallel.h"
@@ -13,12 +10,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-enum { N = 9, D = 6, J = 5, MOST = 64 };
+enum { N = 9, D = 6, J = 5, P = 5 };
 
 /* ---- the formulas once more, plainly, in double ---- */
 
@@ -33,8 +29,18 @@ static double cosine(const double *a, const double *b, size_t d)
     return ab / sqrt(aa * bb);
 }
 
+/* Past pairs as the plain formulas see them: count 0 or P, vectors (2, P, D). Slots 1 and 4 hold pairs 3 and 7. */
+typedef struct plain_past {
+    size_t count;
+    double x[2 * P * D];
+} plain_past;
+
+static const uint32_t past_pairs[P] = {100, 3, 101, 102, 7};
+
+static bool may_see(size_t pair, size_t slot) { return past_pairs[slot] != pair; }
+
 /* x: both modalities stacked, (2N, D) */
-static double plain_contrast(const double *x, const dip_contrast *c)
+static double plain_contrast(const double *x, const plain_past *past, const dip_contrast *c)
 {
     double loss = 0;
     for (size_t a = 0; a < 2 * N; a++) {
@@ -48,13 +54,17 @@ static double plain_contrast(const double *x, const dip_contrast *c)
             candidates++;
             if (k == (a + N) % (2 * N)) positive = s;
         }
+        for (size_t k = 0; k < 2 * past->count; k++)
+            if (may_see(a % N, k % P) && (c->within || (k < P) != (a < N)))
+                sum += exp(cosine(x + a * D, past->x + k * D, D) / c->temperature);
         double mean = all / (double)candidates;
         loss += log(sum) - (1 - c->smoothing) * positive - c->smoothing * mean;
     }
     return loss / (2 * N);
 }
 
-static double plain_soft(const double *x, double temperature, const float *targets)
+static double plain_soft(const double *x, const plain_past *past, double temperature,
+                         const float *targets)
 {
     double loss = 0;
     for (size_t a = 0; a < 2 * N; a++) {
@@ -64,6 +74,13 @@ static double plain_soft(const double *x, double temperature, const float *targe
             double s = cosine(x + a * D, x + k * D, D) / temperature;
             sum += exp(s);
             wanted += targets[(a % N) * N + j] * s;
+        }
+        for (size_t j = 0; j < past->count; j++) {
+            size_t k = a < N ? P + j : j;
+            if (!may_see(a % N, j)) continue;
+            double s = cosine(x + a * D, past->x + k * D, D) / temperature;
+            sum += exp(s);
+            wanted += targets[N * N + (a % N) * P + j] * s;
         }
         loss += log(sum) - wanted;
     }
@@ -87,22 +104,29 @@ static double distance(const double *a, const double *b)
     return sum;
 }
 
-/* The less, the nearer. */
-static double apart(const double *x, size_t m, size_t i, size_t j, dip_neighbour source)
+/* How far candidate k, past ones from N on, is from vector i; the less, the nearer. */
+static double apart(const double *x, const plain_past *past, size_t m, size_t i, size_t k,
+                    dip_neighbour source)
 {
-    if (source == DIP_NEIGHBOUR_OWN) return distance(x + (m * N + i) * D, x + (m * N + j) * D);
-    return -cosine(x + i * D, x + j * D, D) - cosine(x + (N + i) * D, x + (N + j) * D, D);
+    const double *y = k < N ? x + k * D : past->x + (k - N) * D;
+    size_t stride = k < N ? N * D : P * D;
+    if (source == DIP_NEIGHBOUR_OWN) return distance(x + (m * N + i) * D, y + m * stride);
+    return -cosine(x + i * D, y, D) - cosine(x + (N + i) * D, y + stride, D);
 }
 
-static double plain_similar(const double *x, dip_neighbour source)
+static double plain_similar(const double *x, const plain_past *past, dip_neighbour source)
 {
     double sum = 0;
     for (size_t m = 0; m < 2; m++) {
         for (size_t i = 0; i < N; i++) {
             size_t best = i ? 0 : 1;
-            for (size_t j = 0; j < N; j++)
-                if (j != i && apart(x, m, i, j, source) < apart(x, m, i, best, source)) best = j;
-            sum += cosine(x + (m * N + i) * D, x + (m * N + best) * D, D);
+            for (size_t j = 0; j < N + past->count; j++) {
+                if (j == i || (j >= N && !may_see(i, j - N))) continue;
+                if (apart(x, past, m, i, j, source) < apart(x, past, m, i, best, source)) best = j;
+            }
+            const double *near =
+                best < N ? x + (m * N + best) * D : past->x + (m * P + best - N) * D;
+            sum += cosine(x + (m * N + i) * D, near, D);
         }
     }
     return sum / (2 * N);
@@ -136,7 +160,9 @@ typedef struct subject {
     kind kind;
     dip_contrast contrast;
     int form; /* dip_discrepancy, dip_neighbour or dip_soft_source */
-    float targets[N * N];
+    bool looks_back;
+    plain_past past;
+    float targets[N * (N + P)];
     dip_sigreg *sigreg;
     const float *directions;
 } subject;
@@ -144,10 +170,10 @@ typedef struct subject {
 static double plain(const subject *s, const double *x)
 {
     switch (s->kind) {
-    case CONTRAST: return plain_contrast(x, &s->contrast);
-    case SOFT: return plain_soft(x, 0.3, s->targets);
+    case CONTRAST: return plain_contrast(x, &s->past, &s->contrast);
+    case SOFT: return plain_soft(x, &s->past, 0.3, s->targets);
     case DISCREPANCY: return plain_discrepancy(x, (dip_discrepancy)s->form);
-    case SIMILAR: return plain_similar(x, (dip_neighbour)s->form);
+    case SIMILAR: return plain_similar(x, &s->past, (dip_neighbour)s->form);
     default: return 0.5 * (plain_sigreg(x, s->directions) + plain_sigreg(x + N * D, s->directions));
     }
 }
@@ -163,6 +189,22 @@ static double ours(const subject *s, dip_loss_space *space, const dip_loss_batch
     }
 }
 
+/* Past vectors as they are for both sides; `view` gets floats of `unit`, `norm` and `mark`. */
+static void fill_past(subject *s, dip_rng *rng, dip_past *view, float *unit, float *norm,
+                      float *mark)
+{
+    *view = (dip_past){P, mark, unit, norm};
+    s->past.count = P;
+    for (size_t k = 0; k < 2 * P; k++) {
+        for (size_t i = 0; i < D; i++) {
+            unit[k * D + i] = (float)dip_rng_normal(rng);
+            s->past.x[k * D + i] = unit[k * D + i];
+        }
+        norm[k] = dip_loss_unit(unit + k * D, D, unit + k * D);
+        mark[k % P] = dip_loss_mark(past_pairs[k % P]);
+    }
+}
+
 static void check_gradient(subject *s)
 {
     enum { HALF = N * D };
@@ -171,15 +213,19 @@ static void check_gradient(subject *s)
     double exact[2 * HALF];
     dip_rng rng;
     dip_loss_space *space = NULL;
-    assert_int_equal(dip_loss_space_create(&space, N, D), DIP_OK);
+    assert_int_equal(dip_loss_space_create(&space, N, D, P), DIP_OK);
     dip_rng_init(&rng, 5, (uint64_t)s->kind);
     for (size_t i = 0; i < 2 * HALF; i++) {
         exact[i] = x[i] = (float)dip_rng_normal(&rng);
         gradient[i] = 1; /* losses add to what is there */
     }
-    if (s->kind == SOFT)
-        dip_soft_targets(space, (dip_soft_source)s->form, 0.2, x, x + HALF, N, D, s->targets);
-    dip_loss_batch batch = {N, D, x, x + HALF, gradient, gradient + HALF, weight};
+    float unit[2 * P * D], norm[2 * P], mark[P];
+    const uint32_t pair[N] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    dip_past past;
+    if (s->looks_back) fill_past(s, &rng, &past, unit, norm, mark);
+    dip_loss_batch batch = {
+        N, D, x, x + HALF, gradient, gradient + HALF, weight, s->looks_back ? &past : NULL, pair};
+    if (s->kind == SOFT) dip_soft_targets(space, (dip_soft_source)s->form, 0.2, &batch, s->targets);
     assert_true(fabs(ours(s, space, &batch) - plain(s, exact)) < 1e-5);
     for (size_t i = 0; i < 2 * HALF; i++) {
         double old = exact[i];
@@ -205,6 +251,8 @@ static void gradient_of_contrast(void **state)
                 subject s = {.kind = CONTRAST,
                              .contrast = {temperatures[i], smoothings[j], within != 0}};
                 check_gradient(&s);
+                s.looks_back = true;
+                check_gradient(&s);
             }
 }
 
@@ -213,6 +261,8 @@ static void gradient_of_soft_targets(void **state)
     (void)state;
     for (int source = DIP_SOFT_FUSED; source <= DIP_SOFT_ACROSS; source++) {
         subject s = {.kind = SOFT, .form = source};
+        check_gradient(&s);
+        s.looks_back = true;
         check_gradient(&s);
     }
 }
@@ -231,6 +281,8 @@ static void gradient_of_similar(void **state)
     (void)state;
     for (int source = DIP_NEIGHBOUR_OWN; source <= DIP_NEIGHBOUR_FUSED; source++) {
         subject s = {.kind = SIMILAR, .form = source};
+        check_gradient(&s);
+        s.looks_back = true;
         check_gradient(&s);
     }
 }
@@ -260,7 +312,7 @@ static void sigreg_is_low_for_gaussian_vectors_alone(void **state)
         dip_rng rng;
         dip_rng_init(&rng, 8, 0);
         for (size_t k = 0; k < MANY * D; k++) x[k] = scales[i] * (float)dip_rng_normal(&rng);
-        const dip_loss_batch batch = {MANY, D, x, x, gradient, gradient, 1};
+        const dip_loss_batch batch = {MANY, D, x, x, gradient, gradient, 1, NULL, NULL};
         values[i] = dip_loss_sigreg(sigreg, directions, &batch);
     }
     assert_true(values[0] > 0.2 && values[0] < 2);
@@ -289,15 +341,23 @@ static void directions_follow_from_seed_and_step(void **state)
 static void target_rows_are_distributions(void **state)
 {
     (void)state;
-    float x[2 * N * D], targets[N * N];
+    float x[2 * N * D], targets[N * N + N * P], unit[2 * P * D], norm[2 * P], mark[P];
+    const uint32_t pair[N] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+    subject s = {.kind = SOFT};
+    dip_past past;
     dip_rng rng;
     dip_loss_space *space = NULL;
-    assert_int_equal(dip_loss_space_create(&space, N, D), DIP_OK);
+    assert_int_equal(dip_loss_space_create(&space, N, D, P), DIP_OK);
     dip_rng_init(&rng, 6, 0);
     for (size_t i = 0; i < 2 * N * D; i++) x[i] = (float)dip_rng_normal(&rng);
-    dip_soft_targets(space, DIP_SOFT_ALL, 0.05, x, x + N * D, N, D, targets);
+    fill_past(&s, &rng, &past, unit, norm, mark);
+    const dip_loss_batch batch = {
+        .n = N, .d = D, .x1 = x, .x2 = x + N * D, .past = &past, .pair = pair};
+    dip_soft_targets(space, DIP_SOFT_ALL, 0.05, &batch, targets);
+    assert_true(targets[N * N + 3 * P + 1] == 0 && targets[N * N + 7 * P + 4] == 0);
     for (size_t i = 0; i < N; i++) {
         double sum = 0;
+        for (size_t k = 0; k < P; k++) sum += targets[N * N + i * P + k];
         for (size_t k = 0; k < N; k++) sum += targets[i * N + k];
         assert_true(fabs(sum - 1) < 1e-5);
         assert_true(targets[i * N + i] == 0);
@@ -310,20 +370,24 @@ static void target_rows_are_distributions(void **state)
 static void threads_do_not_change_a_bit(void **state)
 {
     (void)state;
-    enum { PAIRS = 100, WIDTH = 32, SIZE = 2 * PAIRS * WIDTH };
+    enum { PAIRS = 100, WIDTH = 32, QUEUE = 70, SIZE = 2 * PAIRS * WIDTH };
     static float x[SIZE], first[SIZE], gradient[SIZE];
+    static const float mark[QUEUE], norm[2 * QUEUE];
+    static const uint32_t pair[PAIRS];
+    const dip_past past = {QUEUE - 1, mark, x, norm};
     double values[3];
     dip_rng rng;
     dip_loss_space *space = NULL;
     dip_sigreg *sigreg = NULL;
-    assert_int_equal(dip_loss_space_create(&space, PAIRS, WIDTH), DIP_OK);
+    assert_int_equal(dip_loss_space_create(&space, PAIRS, WIDTH, QUEUE), DIP_OK);
     assert_int_equal(dip_sigreg_create(&sigreg, PAIRS, WIDTH, 37), DIP_OK);
     dip_rng_init(&rng, 7, 0);
     for (size_t i = 0; i < SIZE; i++) x[i] = (float)dip_rng_normal(&rng);
     for (unsigned threads = 1; threads <= 3; threads++) {
         dip_threads_set(threads);
         memset(gradient, 0, sizeof gradient);
-        dip_loss_batch batch = {PAIRS, WIDTH, x, x + SIZE / 2, gradient, gradient + SIZE / 2, 1};
+        dip_loss_batch batch = {PAIRS, WIDTH, x,   x + SIZE / 2, gradient, gradient + SIZE / 2,
+                                1,     &past, pair};
         const dip_contrast contrast = {0.1, 0.1, true};
         values[threads - 1] = dip_loss_contrast(space, &contrast, &batch);
         values[threads - 1] += dip_loss_similar(space, DIP_NEIGHBOUR_FUSED, &batch);
@@ -338,115 +402,6 @@ static void threads_do_not_change_a_bit(void **state)
     dip_loss_space_destroy(space);
 }
 
-/* ---- PyTorch ---- */
-
-typedef struct reference {
-    FILE *file;
-    size_t n, d;
-    float x1[MOST], x2[MOST];
-} reference;
-
-static void read_floats(FILE *file, const char *name, float *out, size_t count)
-{
-    char word[32];
-    assert_int_equal(fscanf(file, "%31s", word), 1);
-    assert_string_equal(word, name);
-    for (size_t i = 0; i < count; i++) assert_int_equal(fscanf(file, "%f", &out[i]), 1);
-}
-
-static void assert_close(const float *a, const float *b, size_t count, double tolerance)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fabs(a[i] - b[i]) > tolerance) fail_msg("value %zu: %g, PyTorch %g", i, a[i], b[i]);
-}
-
-static double run_sigreg(const reference *r, const dip_loss_batch *batch)
-{
-    size_t directions;
-    float values[MOST];
-    dip_sigreg *sigreg = NULL;
-    assert_int_equal(fscanf(r->file, "%zu", &directions), 1);
-    assert_true(directions * r->d <= MOST);
-    read_floats(r->file, "along", values, directions * r->d);
-    assert_int_equal(dip_sigreg_create(&sigreg, r->n, r->d, directions), DIP_OK);
-    double value = dip_loss_sigreg(sigreg, values, batch);
-    dip_sigreg_destroy(sigreg);
-    return value;
-}
-
-static double run_case(const reference *r, dip_loss_space *space, const char *name,
-                       const float *targets, const dip_loss_batch *batch)
-{
-    int form = 0, within = 0;
-    double a = 0, b = 0;
-    if (!strcmp(name, "contrast")) {
-        assert_int_equal(fscanf(r->file, "%lf %lf %d", &a, &b, &within), 3);
-        return dip_loss_contrast(space, &(dip_contrast){a, b, within != 0}, batch);
-    }
-    if (!strcmp(name, "sigreg")) return run_sigreg(r, batch);
-    assert_int_equal(fscanf(r->file, "%d", &form), 1);
-    if (!strcmp(name, "discrepancy"))
-        return dip_loss_discrepancy(space, (dip_discrepancy)form, batch);
-    if (!strcmp(name, "similar")) return dip_loss_similar(space, (dip_neighbour)form, batch);
-    assert_string_equal(name, "soft");
-    assert_int_equal(fscanf(r->file, "%lf %lf", &a, &b), 2);
-    return dip_loss_soft(space, b, targets, batch);
-}
-
-static void check_targets(const reference *r, dip_loss_space *space, float *targets)
-{
-    int source;
-    double temperature;
-    float expected[MOST];
-    assert_int_equal(fscanf(r->file, "%d %lf", &source, &temperature), 2);
-    read_floats(r->file, "t", expected, r->n * r->n);
-    dip_soft_targets(space, (dip_soft_source)source, temperature, r->x1, r->x2, r->n, r->d,
-                     targets);
-    assert_close(targets, expected, r->n * r->n, 1e-5);
-}
-
-static void check_case(const reference *r, dip_loss_space *space, const float *targets)
-{
-    char name[32];
-    float d1[MOST] = {0}, d2[MOST] = {0}, expected[MOST];
-    double value;
-    dip_loss_batch batch = {r->n, r->d, r->x1, r->x2, d1, d2, 1};
-    assert_int_equal(fscanf(r->file, "%31s", name), 1);
-    double got = run_case(r, space, name, targets, &batch);
-    assert_int_equal(fscanf(r->file, "%lf", &value), 1);
-    assert_true(fabs(got - value) < 2e-6 * (1 + fabs(value)));
-    read_floats(r->file, "d1", expected, r->n * r->d);
-    assert_close(d1, expected, r->n * r->d, 3e-6);
-    read_floats(r->file, "d2", expected, r->n * r->d);
-    assert_close(d2, expected, r->n * r->d, 3e-6);
-}
-
-static void agrees_with_pytorch(void **state)
-{
-    (void)state;
-    reference r = {.file = fopen(DIP_SOURCE_DIR "/tests/train/reference/losses.txt", "r")};
-    char word[32];
-    float targets[MOST] = {0};
-    int cases = 0;
-    dip_loss_space *space = NULL;
-    assert_non_null(r.file);
-    assert_int_equal(fscanf(r.file, "size %zu %zu ", &r.n, &r.d), 2);
-    assert_true(r.n * r.n <= MOST && r.n * r.d <= MOST);
-    read_floats(r.file, "x1", r.x1, r.n * r.d);
-    read_floats(r.file, "x2", r.x2, r.n * r.d);
-    assert_int_equal(dip_loss_space_create(&space, r.n, r.d), DIP_OK);
-    while (fscanf(r.file, "%31s", word) == 1) {
-        if (!strcmp(word, "targets"))
-            check_targets(&r, space, targets);
-        else
-            check_case(&r, space, targets);
-        cases += !strcmp(word, "case");
-    }
-    assert_int_equal(cases, 18);
-    dip_loss_space_destroy(space);
-    fclose(r.file);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,7 +414,6 @@ int main(void)
         cmocka_unit_test(directions_follow_from_seed_and_step),
         cmocka_unit_test(target_rows_are_distributions),
         cmocka_unit_test(threads_do_not_change_a_bit),
-        cmocka_unit_test(agrees_with_pytorch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@ static void fill(rig *r)
 {
     dip_rng rng;
     dip_rng_init(&rng, 1, 0);
-    r->outputs.n = N;
+    static const uint32_t pair[N] = {5, 4, 3, 2, 1, 0};
+    r->outputs = (dip_outputs){.n = N, .modality = {0, 1}, .pair = pair};
     for (int m = 0; m < 2; m++) {
         for (int i = 0; i < N * Z; i++) r->z[m][i] = (float)dip_rng_normal(&rng);
         for (int i = 0; i < N * H; i++) r->h[m][i] = (float)dip_rng_normal(&rng);
@@ -32,6 +33,7 @@ static dip_train_options only(const char *loss)
 {
     dip_train_options o = support_options("objective");
     o.mim = o.soft = o.mde = o.msp = o.sigreg = 0;
+    o.batch = N;
     o.soft_start = 0;
     o.sigreg_directions = 8;
     if (loss) assert_int_equal(dip_options_set(dip_train_table, &o, loss, "1"), DIP_OK);
@@ -43,7 +45,7 @@ static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
     dip_objective *objective = NULL;
     dip_loss_values values;
     const dip_when when = {epoch, EPOCHS, epoch};
-    assert_int_equal(dip_objective_create(&objective, o, N, Z, H), DIP_OK);
+    assert_int_equal(dip_objective_create(&objective, o, 2, Z, H), DIP_OK);
     dip_objective_run(objective, &when, &r->outputs, &values);
     dip_objective_destroy(objective);
     return values;
@@ -126,13 +128,49 @@ static void losses_reach_what_they_are_asked_to(void **state)
         float z = 0, h = 0;
         dip_objective *objective = NULL;
         o.mde_on = o.sigreg_on = on;
-        assert_int_equal(dip_objective_create(&objective, &o, N, Z, H), DIP_OK);
+        assert_int_equal(dip_objective_create(&objective, &o, 2, Z, H), DIP_OK);
         assert_int_equal(dip_objective_uses_h(objective), on == DIP_LOSS_ON_H);
         dip_objective_destroy(objective);
         run(&o, 0, &r);
         for (int k = 0; k < N * Z; k++) z += fabsf(r.dz[0][k]);
         for (int k = 0; k < N * H; k++) h += fabsf(r.dh[0][k]);
         assert_true((h > 0) == (on == DIP_LOSS_ON_H) && (z > 0) == (on == DIP_LOSS_ON_Z));
+    }
+}
+
+/* Two steps of six pairs fill a queue of ten; only then it is looked at. */
+static void a_full_queue_is_looked_at(void **state)
+{
+    (void)state;
+    static const char *const losses[] = {"mim", "soft", "msp"};
+    for (int i = 0; i < 3; i++) {
+        rig r;
+        double total[3];
+        static const uint32_t others[3][N] = {
+            {10, 11, 12, 13, 14, 15}, {16, 17, 18, 19, 20, 21}, {22, 23, 24, 25, 26, 27}};
+        dip_train_options o = only(losses[i]);
+        dip_objective *objective = NULL;
+        dip_loss_values values;
+        o.queue = 10;
+        o.queue_negatives = true;
+        fill(&r);
+        assert_int_equal(dip_objective_create(&objective, &o, 2, Z, H), DIP_OK);
+        for (int step = 0; step < 3; step++) {
+            const dip_when when = {0, EPOCHS, (uint64_t)step};
+            r.outputs.pair = others[step];
+            for (int k = 0; k < N * Z; k++) r.z[0][k] += 0.1f;
+            for (int k = 0; k < N * H; k++) r.h[0][k] += 0.1f;
+            dip_objective_run(objective, &when, &r.outputs, &values);
+            total[step] = values.total;
+            assert_int_equal(dip_queue_past(dip_objective_queue(objective), 0, 1) != NULL,
+                             step > 0);
+        }
+        dip_objective_destroy(objective);
+        o.queue = 0;
+        double alone = run(&o, 0, &r).total;
+        assert_true(total[2] != alone);
+        if (i == 0) assert_true(total[2] > alone); /* more negatives */
+        if (i == 2) assert_true(total[2] < alone); /* nearer neighbours */
     }
 }
 
@@ -143,6 +181,7 @@ int main(void)
         cmocka_unit_test(similar_pairs_are_to_be_increased),
         cmocka_unit_test(ramp_rises_geometrically),
         cmocka_unit_test(soft_targets_begin_when_asked),
+        cmocka_unit_test(a_full_queue_is_looked_at),
         cmocka_unit_test(losses_reach_what_they_are_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

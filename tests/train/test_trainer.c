@@ -71,6 +71,8 @@ static dip_train_options all_losses(void)
     options.sigreg = 0.1;
     options.sigreg_directions = 16;
     options.soft_start = 0;
+    options.queue = options.batch + 1;
+    options.queue_negatives = true;
     return options;
 }
 

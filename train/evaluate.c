@@ -6,7 +6,6 @@
 #include "core/status.h"
 #include "encoder/model.h"
 #include "train/augment.h"
-#include "train/metrics.h"
 
 #include <string.h>
 
@@ -155,7 +154,7 @@ dip_status dip_evaluator_take(dip_evaluator *e, const dip_net *net, size_t tiles
     return status;
 }
 
-/* ---- recall ---- */
+/* ---- held-out pairs ---- */
 
 static dip_status encode(dip_evaluator *e, uint32_t modality, const uint32_t *tiles, size_t n,
                          float *out)
@@ -188,55 +187,37 @@ static size_t choose_pairs(const dip_dataset *d, const uint32_t modality[2], uin
     return taken;
 }
 
-static dip_status combination_recall(dip_evaluator *e, const uint32_t modality[2],
-                                     uint32_t *tiles[2], float *vectors[2], double recall[2],
-                                     size_t *pairs)
+static dip_status visit_combination(dip_evaluator *e, dip_held *held, uint32_t *tiles[2],
+                                    float *vectors[2], dip_held_fn fn, void *context)
 {
-    size_t k = DIP_EVALUATE_K, dim = dip_embedding_dim(e->embedding);
     dip_status status = DIP_OK;
-    *pairs = choose_pairs(e->dataset, modality, tiles);
-    if (!*pairs) return DIP_OK;
-    for (int side = 0; side < 2 && !status; side++)
-        status = encode(e, modality[side], tiles[side], *pairs, vectors[side]);
-    if (!status) status = dip_pair_recall(vectors[0], vectors[1], *pairs, dim, &k, 1, &recall[0]);
-    if (!status) status = dip_pair_recall(vectors[1], vectors[0], *pairs, dim, &k, 1, &recall[1]);
-    return status;
-}
-
-static dip_status all_combinations(dip_evaluator *e, uint32_t *tiles[2], float *vectors[2],
-                                   double recall[2], size_t *pairs)
-{
-    double combinations = 0, sum[2] = {0, 0};
-    dip_status status = DIP_OK;
-    *pairs = 0;
-    for (uint32_t a = 0; a < e->dataset->modality_count; a++) {
-        for (uint32_t b = a + 1; !status && b < e->dataset->modality_count; b++) {
-            const uint32_t modality[2] = {a, b};
-            double one[2] = {0, 0};
-            size_t n = 0;
-            status = combination_recall(e, modality, tiles, vectors, one, &n);
-            *pairs += n;
-            combinations += n > 0;
-            sum[0] += one[0];
-            sum[1] += one[1];
-        }
+    held->n = choose_pairs(e->dataset, held->modality, tiles);
+    if (!held->n) return DIP_OK;
+    for (int side = 0; side < 2 && !status; side++) {
+        status = encode(e, held->modality[side], tiles[side], held->n, vectors[side]);
+        held->tiles[side] = tiles[side];
+        held->vectors[side] = vectors[side];
     }
-    for (int i = 0; i < 2; i++) recall[i] = combinations > 0 ? sum[i] / combinations : 0;
-    return status;
+    return status ? status : fn(context, held);
 }
 
-dip_status dip_evaluator_recall(dip_evaluator *e, double recall[2], size_t *pairs)
+dip_status dip_evaluator_each(dip_evaluator *e, dip_held_fn fn, void *context)
 {
-    size_t dim = dip_embedding_dim(e->embedding);
-    uint32_t *tiles[2];
+    dip_held held = {.dataset = e->dataset, .dim = dip_embedding_dim(e->embedding)};
+    uint32_t *tiles[2], modalities = e->dataset->modality_count;
     float *vectors[2];
     dip_status status = DIP_OK;
     for (int i = 0; i < 2; i++) {
         tiles[i] = dip_alloc(MOST_PAIRS * sizeof *tiles[i]);
-        vectors[i] = dip_alloc_aligned(MOST_PAIRS * dim * sizeof *vectors[i]);
+        vectors[i] = dip_alloc_aligned(MOST_PAIRS * held.dim * sizeof *vectors[i]);
         if (!tiles[i] || !vectors[i]) status = DIP_ENOMEM;
     }
-    if (!status) status = all_combinations(e, tiles, vectors, recall, pairs);
+    for (uint32_t c = 0; !status && c < modalities * modalities; c++) {
+        held.modality[0] = c / modalities;
+        held.modality[1] = c % modalities;
+        if (held.modality[0] < held.modality[1])
+            status = visit_combination(e, &held, tiles, vectors, fn, context);
+    }
     for (int i = 0; i < 2; i++) {
         dip_free(tiles[i]);
         dip_free_aligned(vectors[i]);

@@ -411,18 +411,28 @@ static dip_status rank_twin(void *context, size_t task, unsigned worker)
     return DIP_OK;
 }
 
+dip_status dip_pair_ranks(const float *queries, const float *gallery, size_t n, size_t dim,
+                          size_t *rank)
+{
+    pair_job job = {queries, gallery, n, dim, rank};
+    return dip_parallel_for(n, rank_twin, &job);
+}
+
+double dip_share_found(const size_t *rank, size_t n, size_t k)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) found += rank[i] < k;
+    return n ? (double)found / (double)n : 0;
+}
+
 dip_status dip_pair_recall(const float *queries, const float *gallery, size_t n, size_t dim,
                            const size_t *k, size_t k_count, double *recall)
 {
     if (!n) return dip_fail(DIP_EINVAL, "pair recall needs at least one pair");
-    pair_job job = {queries, gallery, n, dim, dip_alloc(n * sizeof *job.rank)};
-    if (!job.rank) return DIP_ENOMEM;
-    dip_status status = dip_parallel_for(n, rank_twin, &job);
-    for (size_t c = 0; !status && c < k_count; c++) {
-        size_t found = 0;
-        for (size_t i = 0; i < n; i++) found += job.rank[i] < k[c];
-        recall[c] = (double)found / (double)n;
-    }
-    dip_free(job.rank);
+    size_t *rank = dip_alloc(n * sizeof *rank);
+    if (!rank) return DIP_ENOMEM;
+    dip_status status = dip_pair_ranks(queries, gallery, n, dim, rank);
+    for (size_t c = 0; !status && c < k_count; c++) recall[c] = dip_share_found(rank, n, k[c]);
+    dip_free(rank);
     return status;
 }

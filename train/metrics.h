@@ -91,6 +91,12 @@ dip_status dip_metric_compute(const dip_label_sets *sets, const dip_ranking *ran
 dip_status dip_pair_recall(const float *queries, const float *gallery, size_t n, size_t dim,
                            const size_t *k, size_t k_count, double *recall);
 
+/** What it counts: rank (n) gets how many rows of the gallery come before a query's own; 0 is found first. */
+dip_status dip_pair_ranks(const float *queries, const float *gallery, size_t n, size_t dim,
+                          size_t *rank);
+/** Share of n ranks below k. */
+double dip_share_found(const size_t *rank, size_t n, size_t k);
+
 /* ---- the parts, for tests ---- */
 
 double dip_f1(double prec, double rec);

@@ -3,6 +3,7 @@
 #include "train/session.h"
 
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/status.h"
 
 #include <stdarg.h>
@@ -121,10 +122,19 @@ static dip_status make_loader(dip_session *t)
     return status;
 }
 
+static uint64_t count_parameters(const dip_net *net)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < dip_net_tensor_count(net); i++)
+        if (dip_net_tensor(net, i)->param_offset != SIZE_MAX) n += dip_net_tensor(net, i)->count;
+    return n;
+}
+
 static dip_status make_learner(dip_session *t)
 {
     dip_embed_spec embedding = dip_train_embedding(t->options);
     dip_status status = dip_net_create(&t->net, &t->spec, (size_t)t->options->batch, DIP_NET_TRAIN);
+    if (!status) t->result->parameters = count_parameters(t->net);
     if (!status) status = make_optimiser(t);
     if (!status && t->options->average > 0) status = dip_average_create(&t->average, t->net);
     if (!status) status = make_outputs(t);
@@ -166,13 +176,68 @@ static dip_status begin_weights(dip_session *t)
     return DIP_OK;
 }
 
+/* ---- history ---- */
+
+static dip_status tell_band(dip_session *t, const dip_modality *modality, const dip_band *band)
+{
+    const dip_mark marks[] = {
+        {"modality", modality->name}, {"band", band->name}, {"unit", band->unit}};
+    const dip_field fields[] = {
+        {"gsd_m", band->gsd_m}, {"mean", band->mean}, {"deviation", band->stddev}};
+    const dip_history_line line = {"band", t->cursor.total, marks, 3, fields, 3};
+    return dip_history_write(t->history, &line);
+}
+
+/* What the run learns from, and what learns. */
+static dip_status tell_data(dip_session *t)
+{
+    const dip_dataset *d = t->dataset;
+    const dip_mark marks[] = {{"held_out", d->held_note}};
+    const dip_field fields[] = {
+        {"pairs", (double)d->train_count},
+        {"held_pairs", (double)d->held_count},
+        {"parameters", (double)t->result->parameters},
+        {"dim", (double)dip_embedding_dim(dip_evaluator_embedding(t->evaluator))}};
+    const dip_history_line line = {"data", t->cursor.total, marks, 1, fields, 4};
+    dip_status status = dip_history_write(t->history, &line);
+    for (uint32_t m = 0; m < d->modality_count; m++)
+        for (uint32_t b = 0; !status && b < d->modality[m].band_count; b++)
+            status = tell_band(t, &d->modality[m], &d->modality[m].bands[b]);
+    return status;
+}
+
+static dip_status tell_start(dip_session *t)
+{
+    const dip_field fields[] = {{"time", (double)time(NULL)},
+                                {"threads", (double)dip_threads()},
+                                {"tiles_in_memory", (double)dip_tile_cache_count(t->cache)}};
+    const dip_history_line line = {"start", t->cursor.total, NULL, 0, fields, 3};
+    return dip_history_write(t->history, &line);
+}
+
 static dip_status open_history(dip_session *t)
 {
     char *path = dip_run_file(&t->run, "metrics.jsonl");
     dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
     dip_free(path);
+    if (!status && !t->cursor.total) status = tell_data(t);
+    if (!status) status = tell_start(t);
     return status ? status : dip_events_open(&t->events, t->run.folder);
 }
+
+dip_status dip_session_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
+{
+    char tag[96];
+    const dip_history_line line = {kind, t->cursor.total, NULL, 0, fields, count};
+    dip_status status = dip_history_write(t->history, &line);
+    for (size_t i = 0; !status && i < count; i++) {
+        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
+        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
+    }
+    return status ? status : dip_events_flush(t->events);
+}
+
+/* ---- life ---- */
 
 void dip_session_fini(dip_session *t)
 {
@@ -211,22 +276,16 @@ dip_status dip_session_init(dip_session *t, const dip_archive *archive)
     return status ? status : open_history(t);
 }
 
-/* ---- history ---- */
-
-dip_status dip_session_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
-{
-    char tag[96];
-    dip_status status = dip_history_write(t->history, kind, t->cursor.total, fields, count);
-    for (size_t i = 0; !status && i < count; i++) {
-        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
-        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
-    }
-    return status ? status : dip_events_flush(t->events);
-}
+/* ---- speed ---- */
 
 double dip_session_pairs_per_second(const dip_session *t)
 {
     double elapsed = dip_session_seconds() - t->began;
     double steps = (double)(t->cursor.total - t->began_at);
     return elapsed > 0 ? steps * (double)t->outputs.n / elapsed : 0;
+}
+
+void dip_session_lap(dip_session *t)
+{
+    t->lap = (dip_lap){dip_session_seconds(), dip_loader_waited(t->loader), 0};
 }

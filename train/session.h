@@ -8,12 +8,17 @@
 #include "train/average.h"
 #include "train/batch.h"
 #include "train/checkpoint.h"
-#include "train/evaluate.h"
 #include "train/events.h"
-#include "train/history.h"
+#include "train/held.h"
 #include "train/objective.h"
 #include "train/run.h"
 #include "train/trainer.h"
+
+/** Where a measured stretch of steps began. */
+typedef struct dip_lap {
+    double began, waited; /* clock, and what the loader had waited then */
+    uint64_t pairs;       /* done since */
+} dip_lap;
 
 typedef struct dip_session {
     const dip_train_options *options;
@@ -36,6 +41,7 @@ typedef struct dip_session {
     uint64_t epoch_steps;
     double began, last_norm, last_note;
     uint64_t began_at; /* steps that were done then */
+    dip_lap lap;       /* since the epoch, or this part of it, began */
 } dip_session;
 
 /**
@@ -62,6 +68,8 @@ dip_status dip_session_tell(dip_session *session, const char *kind, const dip_fi
 
 /** Of this part of the run. */
 double dip_session_pairs_per_second(const dip_session *session);
+/** Begins a stretch of steps to be measured. */
+void dip_session_lap(dip_session *session);
 /** Monotonic clock. */
 double dip_session_seconds(void);
 

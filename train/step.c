@@ -121,5 +121,6 @@ dip_status dip_session_step(dip_session *t)
     t->cursor.loss_sum += values.total;
     t->cursor.total++;
     t->cursor.step++;
+    t->lap.pairs += batch->n;
     return t->cursor.total % RECORD_EVERY ? DIP_OK : tell_step(t, &values, rate);
 }

@@ -49,6 +49,17 @@ static dip_status write_model(dip_session *t, const char *path, uint64_t epochs)
     return status;
 }
 
+/* Measures what the evaluator holds; the examples are those of the weights that the model would have. */
+static dip_status measure(dip_session *t, bool examples, dip_held_recall *out)
+{
+    char *path = dip_run_file(&t->run, "examples.jsonl");
+    dip_status status =
+        path ? dip_held_measure(t->evaluator, examples ? path : NULL, t->cursor.total, out)
+             : DIP_ENOMEM;
+    dip_free(path);
+    return status;
+}
+
 /* Keeps the best model so far; counts evaluations without progress. */
 static dip_status judge(dip_session *t, const double recall[2])
 {
@@ -60,30 +71,46 @@ static dip_status judge(dip_session *t, const double recall[2])
     t->cursor.best_epoch = t->cursor.epoch + 1;
     t->cursor.stale = 0;
     if (t->options->keep != DIP_KEEP_BEST) return DIP_OK;
+    dip_held_recall held;
     char *path = best_path(t);
     dip_status status = path ? take_weights(t, FINAL_FIT_TILES) : DIP_ENOMEM;
     if (!status) status = write_model(t, path, t->cursor.epoch + 1);
+    if (!status) status = measure(t, true, &held);
     dip_free(path);
     return status;
 }
 
+static dip_status tell_recall(dip_session *t, const char *kind, const dip_held_recall *r,
+                              double seconds)
+{
+    const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
+                                {"recall_forward", r->recall[0][2]},
+                                {"recall_backward", r->recall[1][2]},
+                                {"recall_forward_1", r->recall[0][0]},
+                                {"recall_backward_1", r->recall[1][0]},
+                                {"recall_forward_5", r->recall[0][1]},
+                                {"recall_backward_5", r->recall[1][1]},
+                                {"pairs", (double)r->pairs},
+                                {"seconds", seconds}};
+    return dip_session_tell(t, kind, fields, sizeof fields / sizeof *fields);
+}
+
+static void show(dip_session *t)
+{
+    if (t->listener->evaluated) t->listener->evaluated(t->listener->payload, t->run.folder);
+}
+
 static dip_status evaluate(dip_session *t)
 {
-    double recall[2] = {0, 0};
-    size_t pairs = 0;
+    dip_held_recall held;
+    double began = dip_session_seconds();
     dip_status status = take_weights(t, FIT_TILES);
-    if (!status) status = dip_evaluator_recall(t->evaluator, recall, &pairs);
+    if (!status) status = measure(t, t->options->keep == DIP_KEEP_LAST, &held);
     if (status == DIP_EINVAL) return dip_session_unstable(t);
-    if (status || !pairs) return status;
-    const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
-                                {"recall_forward", recall[0]},
-                                {"recall_backward", recall[1]},
-                                {"pairs", (double)pairs}};
-    status = dip_session_tell(t, "evaluation", fields, sizeof fields / sizeof *fields);
-    if (!status) status = judge(t, recall);
-    t->result->recall[0] = recall[0];
-    t->result->recall[1] = recall[1];
-    return status;
+    if (status || !held.pairs) return status;
+    for (int side = 0; side < 2; side++) t->result->recall[side] = held.recall[side][2];
+    status = tell_recall(t, "evaluation", &held, dip_session_seconds() - began);
+    return status ? status : judge(t, t->result->recall);
 }
 
 /* ---- epochs ---- */
@@ -96,7 +123,7 @@ static void note_epoch(dip_session *t, double loss, bool evaluated)
     double left = (double)(total - t->cursor.total) * (double)t->outputs.n;
     char recall[64] = "";
     if (evaluated && t->result->held_pairs)
-        snprintf(recall, sizeof recall, ", recall@%d %.3f and %.3f", DIP_EVALUATE_K,
+        snprintf(recall, sizeof recall, ", recall@%d %.3f and %.3f", DIP_HELD_K,
                  t->result->recall[0], t->result->recall[1]);
     dip_session_note(t, "epoch %llu of %lld: loss %.4f%s, %.0f pairs/s, %.0f s left",
                      (unsigned long long)t->cursor.epoch + 1, (long long)t->options->epochs, loss,
@@ -109,18 +136,33 @@ static bool evaluation_due(const dip_session *t)
     return epoch == (uint64_t)t->options->epochs || (every && epoch % every == 0);
 }
 
+/* Of a continued epoch, time and throughput are of the part since. */
+static dip_status tell_epoch(dip_session *t, double loss)
+{
+    double seconds = dip_session_seconds() - t->lap.began;
+    double waited = dip_loader_waited(t->loader) - t->lap.waited;
+    const dip_field fields[] = {
+        {"epoch", (double)t->cursor.epoch},
+        {"loss", loss},
+        {"seconds", seconds},
+        {"pairs_per_second", seconds > 0 ? (double)t->lap.pairs / seconds : 0},
+        {"waiting", seconds > 0 ? waited / seconds : 0}};
+    return dip_session_tell(t, "epoch", fields, sizeof fields / sizeof *fields);
+}
+
 static dip_status end_epoch(dip_session *t)
 {
     double loss = t->cursor.loss_sum / (double)t->epoch_steps;
     bool due = evaluation_due(t);
-    const dip_field fields[] = {{"epoch", (double)t->cursor.epoch}, {"loss", loss}};
-    dip_status status = dip_session_tell(t, "epoch", fields, sizeof fields / sizeof *fields);
+    dip_status status = tell_epoch(t, loss);
     if (!status && due) status = evaluate(t);
     if (status) return status;
     if (due || dip_session_seconds() - t->last_note > NOTE_SECONDS) note_epoch(t, loss, due);
+    if (due) show(t);
     t->cursor.epoch++;
     t->cursor.step = 0;
     t->cursor.loss_sum = 0;
+    dip_session_lap(t);
     return DIP_OK;
 }
 
@@ -158,6 +200,7 @@ static dip_status run_steps(dip_session *t)
     dip_status status = dip_loader_start(t->loader, t->cursor.epoch, t->cursor.step);
     t->began = t->last_note = dip_session_seconds();
     t->began_at = t->cursor.total;
+    dip_session_lap(t);
     while (!status && !finished(t)) {
         status = dip_session_step(t);
         if (!status && t->cursor.step == t->epoch_steps) status = end_epoch(t);
@@ -202,32 +245,38 @@ static dip_status place_model(dip_session *t)
     return status;
 }
 
-static uint64_t count_parameters(const dip_net *net)
+/* The recall of the model; of the best evaluation it is known already. */
+static dip_status measure_model(dip_session *t)
 {
-    uint64_t n = 0;
-    for (size_t i = 0; i < dip_net_tensor_count(net); i++)
-        if (dip_net_tensor(net, i)->param_offset != SIZE_MAX) n += dip_net_tensor(net, i)->count;
-    return n;
+    dip_held_recall held;
+    double *recall = t->result->recall, began = dip_session_seconds();
+    if (keeps_best(t)) {
+        memcpy(recall, t->cursor.best, sizeof t->cursor.best);
+        return DIP_OK;
+    }
+    dip_status status = measure(t, true, &held);
+    for (int side = 0; side < 2 && !status; side++) recall[side] = held.recall[side][2];
+    if (status || !held.pairs) return status;
+    return tell_recall(t, "result", &held, dip_session_seconds() - began);
 }
 
 static dip_status finish(dip_session *t)
 {
     dip_train_result *r = t->result;
-    size_t pairs = 0;
     dip_status status = place_model(t);
-    if (!status && !keeps_best(t)) status = dip_evaluator_recall(t->evaluator, r->recall, &pairs);
-    if (keeps_best(t)) memcpy(r->recall, t->cursor.best, sizeof r->recall);
+    if (!status) status = measure_model(t);
     if (status) return status;
     r->epochs = t->cursor.epoch;
     r->steps = t->cursor.total;
-    r->parameters = count_parameters(t->net);
     char *text = dip_sprintf("[result]\nmodel = %s\nepochs = %llu\nsteps = %llu\nrecall-forward = "
                              "%.6f\nrecall-backward = %.6f\nbest-epoch = %llu\n",
                              t->run.id, (unsigned long long)r->epochs, (unsigned long long)r->steps,
                              r->recall[0], r->recall[1], (unsigned long long)t->cursor.best_epoch);
     status = text ? dip_run_finish(&t->run, text) : DIP_ENOMEM;
     dip_free(text);
-    return status ? status : dip_checkpoint_clear(t->run.folder);
+    if (!status) status = dip_checkpoint_clear(t->run.folder);
+    if (!status) show(t);
+    return status;
 }
 
 dip_status dip_train(const dip_archive *archive, const dip_train_options *options,

@@ -7,8 +7,8 @@
 #include "tools/sheet.h"
 
 #include "core/file.h"
-#include "core/mem.h"
 #include "ingest/raster.h"
+#include "tools/html.h"
 #include "tools/picture.h"
 #include "tools/sheet_style.h"
 #include "tools/tile.h"
@@ -23,69 +23,13 @@ typedef struct page {
     const dip_sheet *sheet;
 } page;
 
-static void escaped(const page *p, const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        if (c == '&')
-            fputs("&amp;", p->out);
-        else if (c == '<')
-            fputs("&lt;", p->out);
-        else if (c == '>')
-            fputs("&gt;", p->out);
-        else if (c == '"')
-            fputs("&quot;", p->out);
-        else if ((unsigned char)c >= 0x20 && c != 0x7f)
-            fputc(c, p->out);
-        else
-            fputc(' ', p->out);
-    }
-}
-
-static void escape(const page *p, const char *text) { escaped(p, text, strlen(text)); }
+static void escape(const page *p, const char *text) { dip_html_text(p->out, text); }
 
 /* ---- pictures ---- */
 
-static void base64(const page *p, const uint8_t *bytes, size_t length)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < length; i += 3) {
-        uint32_t group = (uint32_t)bytes[i] << 16;
-        if (i + 1 < length) group |= (uint32_t)bytes[i + 1] << 8;
-        if (i + 2 < length) group |= bytes[i + 2];
-        fputc(digits[group >> 18], p->out);
-        fputc(digits[group >> 12 & 63], p->out);
-        fputc(i + 1 < length ? digits[group >> 6 & 63] : '=', p->out);
-        fputc(i + 2 < length ? digits[group & 63] : '=', p->out);
-    }
-}
-
-static dip_status image(const page *p, const dip_tile *tile, const dip_modality *modality,
-                        const char *class)
-{
-    uint8_t *png;
-    size_t length;
-    dip_status status = dip_picture_png(tile, modality, &png, &length);
-    if (status) return status;
-    fprintf(p->out, "<img class=\"%s\" alt=\"", class);
-    escape(p, modality->name);
-    fputs(" image of ", p->out);
-    escape(p, tile->meta.name);
-    fputs("\" src=\"data:image/png;base64,", p->out);
-    base64(p, png, length);
-    fputs("\">", p->out);
-    dip_free(png);
-    return DIP_OK;
-}
-
 static dip_status stored_image(const page *p, uint64_t id, const char *class)
 {
-    dip_tile *tile;
-    dip_status status = dip_archive_tile(p->archive, id, &tile);
-    if (status) return status;
-    status = image(p, tile, dip_archive_modality(p->archive, tile->meta.modality), class);
-    dip_tile_free(tile);
-    return status;
+    return dip_html_stored(p->out, p->archive, id, class);
 }
 
 /* The tile of `place` in the modality called `name`; DIP_NO_ID if there is none. */
@@ -129,7 +73,7 @@ static void labels(const page *p, const char *list, const char *shared)
     while (*list) {
         size_t n = strcspn(list, "|");
         fputs(lists_share(shared, list, n) ? "<li class=\"shared\">" : "<li>", p->out);
-        for (size_t i = 0; i < n; i++) escaped(p, list[i] == '_' ? " " : list + i, 1);
+        for (size_t i = 0; i < n; i++) dip_html_text_n(p->out, list[i] == '_' ? " " : list + i, 1);
         fputs("</li>", p->out);
         list += n + (list[n] == '|');
     }
@@ -166,7 +110,7 @@ static dip_status probe_pictures(const page *p, const dip_sheet_entry *e)
     uint64_t twin = DIP_NO_ID;
     dip_status status;
     if (e->tile)
-        status = image(p, e->tile, e->modality, "large");
+        status = dip_html_tile(p->out, e->tile, e->modality, "large");
     else
         status = stored_image(p, a->result->probe_id, "large");
     for (size_t i = 0; i < a->result->count && !status && twin == DIP_NO_ID; i++) {
@@ -284,13 +228,12 @@ static dip_status section(const page *p, const dip_sheet_entry *e)
 static void head(const page *p, bool simulated)
 {
     const dip_sheet *s = p->sheet;
-    const char *mark = simulated ? " (simulated data)" : "";
-    fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
-          p->out);
-    escape(p, dip_archive_title(p->archive));
-    fprintf(p->out, "%s</title>\n<style>%s</style></head><body>\n<header><h1>", mark,
-            dip_sheet_style);
+    const char *const styles[] = {dip_sheet_style, NULL};
+    char title[512];
+    snprintf(title, sizeof title, "%s%s", dip_archive_title(p->archive),
+             simulated ? " (simulated data)" : "");
+    dip_html_begin(p->out, title, styles);
+    fputs("<header><h1>", p->out);
     escape(p, dip_archive_title(p->archive));
     fputs("</h1>", p->out);
     if (simulated) fputs("<span class=\"badge\">simulated data</span>", p->out);
@@ -310,8 +253,9 @@ static void foot(const page *p)
           "different places in this archive that score lower. "
           "A small picture inside a hit shows the hit&rsquo;s own place in the probe&rsquo;s "
           "modality. Each "
-          "picture is stretched by itself.</p><p>Diptych</p></footer></body></html>\n",
+          "picture is stretched by itself.</p><p>Diptych</p></footer>\n",
           p->out);
+    dip_html_end(p->out);
 }
 
 dip_status dip_sheet_write(const dip_sheet *sheet, const char *path)

@@ -3,7 +3,8 @@
 
 #include "tools/json.h"
 #include "tools/report.h"
-#include "train/evaluate.h"
+#include "tools/run_page.h"
+#include "train/held.h"
 #include "train/trainer.h"
 
 #include <diptych/archive.h>
@@ -30,7 +31,7 @@ static void print_text(const dip_train_result *r)
     printf("model %s: %llu epochs, %llu steps, %s (%.0f %% of it waiting for tiles)\n", r->model,
            (unsigned long long)r->epochs, (unsigned long long)r->steps, time, waited_percent(r));
     if (r->held_pairs)
-        printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_EVALUATE_K,
+        printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_HELD_K,
                r->recall[0], r->recall[1]);
 }
 
@@ -54,14 +55,35 @@ static void print_json(const dip_train_result *r)
     dip_json_end(&j);
 }
 
+typedef struct watcher {
+    dip_tool *tool;
+    const dip_archive *archive;
+} watcher;
+
+static void note(void *payload, const char *line)
+{
+    const watcher *w = payload;
+    dip_tool_note_line(w->tool, line);
+}
+
+/* A page that cannot be written is no reason to stop training. */
+static void write_page(void *payload, const char *folder)
+{
+    const watcher *w = payload;
+    if (dip_run_page_write(w->archive, folder, NULL))
+        dip_tool_note(w->tool, "the page of the run is not written: %s", dip_last_error());
+    dip_error_clear();
+}
+
 static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
 {
     dip_archive *archive = NULL;
     dip_train_result result;
-    const dip_train_listener listener = {
-        .progress = tool->progress, .note = dip_tool_note_line, .payload = tool};
     (void)argc;
     dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
+    watcher w = {tool, archive};
+    const dip_train_listener listener = {
+        .progress = tool->progress, .note = note, .evaluated = write_page, .payload = &w};
     if (!status) status = dip_train(archive, values, &listener, &result);
     dip_archive_close(archive);
     if (status) return status;

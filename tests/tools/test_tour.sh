@@ -22,6 +22,17 @@ field() { # name: values of a JSON field, one a line
 # From nothing to an index.
 run simulate a --places 64 --size 48 >/dev/null
 run train a --epochs 2 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-z 1 --embed-h 0 >/dev/null
+page=a/runs/default/report.html
+[ -s $page ] || fail "training left no page"
+mv $page first.html
+equal "report" "run default: $(realpath a)/runs/default/report.html" "$(run report a | sed "s|: a/|: $(realpath a)/|")"
+cmp first.html $page || fail "report makes another page than train"
+grep -q 'simulated data' $page || fail "the page does not say that the data are simulated"
+equal "scripts and links" 0 "$(grep -ciE '<script|https?://' $page || true)"
+run report a default -o other.html >/dev/null
+cmp first.html other.html || fail "report -o makes another page"
+"$diptych" report a none 2>err && fail "report of no run succeeded"
+grep -q "no training run 'none'" err || fail "report of no run said: $(cat err)"
 run encode a >/dev/null
 run index a >index.txt
 grep -q '^generation 000001, model default, 32 dimensions' index.txt || fail "index said: $(head -1 index.txt)"

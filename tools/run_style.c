@@ -1,0 +1,38 @@
+/* The style of the page of a training run; see run_style.h. */
+#include "tools/run_style.h"
+
+/* clang-format off */
+const char dip_run_style[] =
+    "main{max-width:1500px;margin:0 auto;padding:0 28px 34px}"
+    ".done{background:var(--good-tint);color:var(--good)}"
+    "main h2{font-size:18px;font-weight:650;letter-spacing:-.01em;margin:34px 0 10px}"
+    "main h3{font-size:15px;margin:20px 0 10px}main h3 .modality{font-size:1em}"
+    "main h4{font-size:13.5px;font-weight:600;margin:0 0 6px}main p{margin:0 0 12px;max-width:90ch}"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:1px;background:var(--panel);"
+    "border:1px solid var(--line);border-radius:12px;overflow:hidden}"
+    ".figures div{outline:1px solid var(--line);padding:13px 16px;display:flex;flex-direction:column}"
+    ".figures b{font-size:21px;font-weight:650;letter-spacing:-.01em;font-variant-numeric:tabular-nums;white-space:nowrap}"
+    ".figures .dim{font-size:12.5px}"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:16px;margin-bottom:12px}"
+    ".columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,560px),1fr));gap:16px}"
+    ".columns>div{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:13px 16px 6px;min-width:0}"
+    ".strip{display:grid;grid-template-columns:repeat(2,minmax(0,1fr)) 6px repeat(5,minmax(0,1fr));gap:0 8px;margin-bottom:10px}"
+    ".strip i{border-left:1px solid var(--line);justify-self:center}"
+    ".strip img{border-radius:6px}.strip .own img{outline:3px solid var(--good);outline-offset:-3px}"
+    ".strip figcaption{display:flex;justify-content:space-between;gap:4px;font-size:12px;color:var(--dim);white-space:nowrap;"
+    "font-variant-numeric:tabular-nums;padding-top:2px}.strip figcaption b{color:var(--good);font-weight:600}"
+    ".strip .name{display:block;overflow:hidden;text-overflow:ellipsis}"
+    ".names{font-size:12px;color:var(--dim);margin-bottom:3px}.names span:last-child{grid-column:span 5}"
+    ".gone{display:grid;place-items:center;aspect-ratio:1;border:1px dashed var(--line);border-radius:6px;font-size:11px;"
+    "color:var(--dim);text-align:center}"
+    ".scroll{overflow-x:auto;background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:4px 0;margin-bottom:12px}"
+    "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:5px 16px;font-variant-numeric:tabular-nums}"
+    "th{font-size:12.5px;font-weight:600;color:var(--dim)}tr+tr td{border-top:1px solid var(--line)}"
+    "th.number,td.number{text-align:right}th.group{color:var(--ink);padding-top:14px}"
+    "details .differs td{font-weight:600}"
+    "code,pre{font:12.5px/1.5 ui-monospace,SFMono-Regular,Consolas,'Liberation Mono',monospace}"
+    "pre{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:11px 16px;margin:0 0 12px;"
+    "white-space:pre-wrap;overflow-wrap:anywhere}"
+    "summary{cursor:pointer;padding:6px 0 10px;font-weight:600}"
+    "@media print{.chart,.strip{break-inside:avoid}}";
+/* clang-format on */

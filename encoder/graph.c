@@ -27,6 +27,22 @@ uint32_t dip_net_stem_side(const dip_net_spec *spec)
     return spec->stem_pool ? (side - 1) / 2 + 1 : side;
 }
 
+bool dip_net_tap(const dip_net *net, uint32_t block, dip_tap *tap)
+{
+    const dip_net_spec *spec = &net->spec;
+    const uint32_t first = spec->stage_count - 1 - spec->pooled_before;
+    uint32_t stage = 0, end = spec->blocks[0];
+    tap->offset = 0;
+    for (; end <= block; end += spec->blocks[++stage])
+        if (stage >= first) tap->offset += dip_net_spec_stage_dim(spec, stage);
+    if (stage < first || block + 1 != end) return false;
+    const dip_conv *conv = &dip_block_last(&net->tracks[0].blocks[block])->layer->conv;
+    const size_t side = dip_conv_out_side(conv);
+    tap->pooling = (dip_pooling_job){net->workspace.kernel->loops, spec->pooling, side * side,
+                                     conv->out_channels};
+    return true;
+}
+
 uint32_t dip_net_head_widths(const dip_net_spec *spec, uint32_t width[3])
 {
     uint32_t depth = 0;

@@ -4,7 +4,7 @@
  *   layer   one set of convolution weights; owned by a modality or shared
  *   unit    a layer seen by one modality: its batch norm and its activations
  *   block   two or three units, a shortcut, their sum
- *   track   one modality's way from input to h: stem, blocks, mean
+ *   track   one modality's way from input to h: stem, blocks, pooling
  *   head    h -> z
  *
  * A TRAIN net keeps in each track what the backward pass reads; an INFER net has folded panels in each unit and four
@@ -17,6 +17,7 @@
 #include "encoder/linear.h"
 #include "encoder/net.h"
 #include "encoder/norm.h"
+#include "encoder/pooling.h"
 
 enum {
     DIP_OWNER_SHARED = DIP_MAX_MODALITIES,
@@ -95,6 +96,15 @@ static inline dip_unit *dip_block_last(dip_block *block)
 {
     return &block->unit[block->unit_count - 1];
 }
+
+/** Where the activations after a block are pooled into h, `offset` from its start. */
+typedef struct dip_tap {
+    dip_pooling_job pooling;
+    size_t offset;
+} dip_tap;
+
+/** False: the block does not end a stage that is pooled. */
+bool dip_net_tap(const dip_net *net, uint32_t block, dip_tap *tap);
 
 /** Pixels a side after the stem, pooling included. */
 uint32_t dip_net_stem_side(const dip_net_spec *spec);

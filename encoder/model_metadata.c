@@ -12,6 +12,7 @@
 static const char *const form_names[] = {"unit", "centred", "standard"};
 static const char *const part_names[] = {"z", "h"};
 static const char *const head_names[] = {"linear", "mlp"};
+static const char *const pooling_names[] = {"mean", "gem"};
 static const char *const block_names[] = {"basic", "bottleneck"};
 
 /* ---- writing ---- */
@@ -36,13 +37,14 @@ char *dip_network_text(const dip_net_spec *spec)
     for (uint32_t i = 0; i < spec->stage_count; i++)
         json_array_append_new(stages, json_pack("{s:i, s:i}", "width", (int)spec->width[i],
                                                 "blocks", (int)spec->blocks[i]));
-    return to_text(json_pack("{s:i, s:{s:i, s:i, s:b}, s:s, s:o, s:i, s:{s:s, s:i, s:b}, s:i}",
-                             "input_px", (int)spec->input_px, "stem", "kernel",
-                             (int)spec->stem_kernel, "stride", (int)spec->stem_stride, "pool",
-                             (int)spec->stem_pool, "block", block_names[spec->block], "stages",
-                             stages, "shared_from", (int)spec->shared_from, "head", "kind",
-                             head_names[spec->head], "hidden", (int)spec->head_hidden, "shared",
-                             (int)spec->head_shared, "embed_dim", (int)spec->embed_dim));
+    return to_text(json_pack(
+        "{s:i, s:{s:i, s:i, s:b}, s:s, s:o, s:i, s:{s:s, s:i}, s:{s:s, s:i, s:b}, s:i}", "input_px",
+        (int)spec->input_px, "stem", "kernel", (int)spec->stem_kernel, "stride",
+        (int)spec->stem_stride, "pool", (int)spec->stem_pool, "block", block_names[spec->block],
+        "stages", stages, "shared_from", (int)spec->shared_from, "pooling", "kind",
+        pooling_names[spec->pooling], "stages", (int)spec->pooled_before + 1, "head", "kind",
+        head_names[spec->head], "hidden", (int)spec->head_hidden, "shared", (int)spec->head_shared,
+        "embed_dim", (int)spec->embed_dim));
 }
 
 static json_t *band_json(const dip_band *band)
@@ -171,6 +173,18 @@ static void read_stages(reader *r, const json_t *root, dip_net_spec *spec)
     }
 }
 
+/* Older models have no word for it. */
+static void read_pooling(reader *r, const json_t *pooling, dip_net_spec *spec)
+{
+    spec->pooling = DIP_POOLING_MEAN;
+    spec->pooled_before = 0;
+    if (!pooling) return;
+    spec->pooling = (dip_pooling)read_choice(r, pooling, "kind", pooling_names, 2);
+    const uint32_t stages = read_uint(r, pooling, "stages");
+    if (stages < 1 || stages > spec->stage_count) refuse(r, "stages", "some of the stages");
+    spec->pooled_before = stages - 1;
+}
+
 dip_status dip_network_parse(const char *text, const char *file, dip_net_spec *spec)
 {
     reader r = {file, "network", DIP_OK};
@@ -187,6 +201,7 @@ dip_status dip_network_parse(const char *text, const char *file, dip_net_spec *s
         spec->block = (dip_block_kind)read_choice(&r, root, "block", block_names, 2);
     read_stages(&r, root, spec);
     spec->shared_from = read_uint(&r, root, "shared_from");
+    read_pooling(&r, json_object_get(root, "pooling"), spec);
     spec->head = (dip_head)read_choice(&r, head, "kind", head_names, 2);
     spec->head_hidden = read_uint(&r, head, "hidden");
     spec->head_shared = read_bool(&r, head, "shared");

@@ -57,18 +57,15 @@ static void round_input(const dip_net *net, const float *in, dip_bf16 *out, size
 }
 
 /* One image a task. */
-typedef struct image_job {
+typedef struct pool_job {
     const dip_loops *loops;
     dip_pool pool;
-    const dip_bf16 *in;
-    size_t pixels, channels;
-    float *mean;
-} image_job;
+} pool_job;
 
 static dip_status pool_task(void *context, size_t task, unsigned worker)
 {
     (void)worker;
-    const image_job *job = context;
+    const pool_job *job = context;
     const size_t raw = job->pool.side * job->pool.side * job->pool.channels;
     const size_t side = (job->pool.side - 1) / 2 + 1, pooled = side * side * job->pool.channels;
     dip_pool pool = job->pool;
@@ -83,36 +80,40 @@ static void pool_images(const dip_net *net, const dip_bf16 *raw, const float *sc
                         const float *shift, dip_bf16 *out, uint8_t *argmax, size_t images)
 {
     const dip_conv *stem = &net->tracks[0].stem.layer->conv;
-    image_job job = {.loops = net->workspace.kernel->loops,
-                     .pool = {.raw = raw,
-                              .scale = scale,
-                              .shift = shift,
-                              .out = out,
-                              .argmax = argmax,
-                              .side = dip_conv_out_side(stem),
-                              .channels = stem->out_channels}};
+    pool_job job = {.loops = net->workspace.kernel->loops,
+                    .pool = {.raw = raw,
+                             .scale = scale,
+                             .shift = shift,
+                             .out = out,
+                             .argmax = argmax,
+                             .side = dip_conv_out_side(stem),
+                             .channels = stem->out_channels}};
     dip_parallel_for(images, pool_task, &job);
 }
 
-static dip_status mean_task(void *context, size_t task, unsigned worker)
+typedef struct tap_job {
+    dip_tap tap;
+    const dip_bf16 *in;
+    float *features;
+    size_t width;
+} tap_job;
+
+static dip_status tap_task(void *context, size_t image, unsigned worker)
 {
     (void)worker;
-    const image_job *job = context;
-    job->loops->mean(job->in + task * job->pixels * job->channels, job->pixels, job->channels,
-                     job->mean + task * job->channels);
+    const tap_job *job = context;
+    const dip_pooling_job *pooling = &job->tap.pooling;
+    dip_pooling_forward(pooling, job->in + image * pooling->pixels * pooling->channels,
+                        job->features + image * job->width + job->tap.offset);
     return DIP_OK;
 }
 
-static void mean_images(const dip_net *net, const dip_bf16 *in, float *features, size_t images)
+/* Pools what a block gave, if it ends a stage that is pooled; features: (images, feature_dim). */
+static void pool_block(const dip_net *net, uint32_t block, const dip_bf16 *in, float *features,
+                       size_t images)
 {
-    const dip_unit *unit = dip_block_last(&net->tracks[0].blocks[net->block_count - 1]);
-    const dip_conv *last = &unit->layer->conv;
-    image_job job = {.loops = net->workspace.kernel->loops,
-                     .in = in,
-                     .mean = features,
-                     .pixels = (size_t)last->in_side * last->in_side,
-                     .channels = last->out_channels};
-    dip_parallel_for(images, mean_task, &job);
+    tap_job job = {.in = in, .features = features, .width = dip_net_spec_feature_dim(&net->spec)};
+    if (dip_net_tap(net, block, &job.tap)) dip_parallel_for(images, tap_task, &job);
 }
 
 /* ---- with kept activations ---- */
@@ -211,8 +212,10 @@ static void run_kept(const pass *p, const float *input)
 {
     const dip_bf16 *x = p->track->stem.out;
     run_stem(p, input);
-    for (uint32_t b = 0; b < p->net->block_count; b++) x = run_block(p, &p->track->blocks[b], x);
-    mean_images(p->net, x, p->track->features, p->images);
+    for (uint32_t b = 0; b < p->net->block_count; b++) {
+        x = run_block(p, &p->track->blocks[b], x);
+        pool_block(p->net, b, x, p->track->features, p->images);
+    }
 }
 
 /* ---- folded ---- */
@@ -237,7 +240,7 @@ static void run_folded(const dip_net *net, const dip_unit *unit, const dip_bf16 
  * the next block's input.
  */
 static void run_folded_blocks(const dip_net *net, const dip_track *track, dip_bf16 *buffer[4],
-                              size_t images)
+                              size_t images, float *features)
 {
     for (uint32_t b = 0; b < net->block_count; b++) {
         const dip_block *block = &track->blocks[b];
@@ -250,6 +253,7 @@ static void run_folded_blocks(const dip_net *net, const dip_track *track, dip_bf
             run_folded(net, &block->unit[u], x, u == last ? added : NULL, true, out, images);
             x = out;
         }
+        pool_block(net, b, x, features, images);
         dip_bf16 *free = buffer[0];
         buffer[0] = buffer[2 + last % 2];
         buffer[2 + last % 2] = free;
@@ -269,8 +273,7 @@ static void run_group(const dip_net *net, const dip_track *track, const float *i
         buffer[0] = net->buffer[1];
         buffer[1] = net->buffer[0];
     }
-    run_folded_blocks(net, track, buffer, images);
-    mean_images(net, buffer[0], features, images);
+    run_folded_blocks(net, track, buffer, images, features);
 }
 
 static void run_infer(const dip_net *net, const dip_track *track, const float *input, size_t images)

@@ -48,6 +48,11 @@ static dip_status check_stages(const dip_net_spec *spec)
         if (!status) status = check_range("blocks", spec->blocks[i], 1, MAX_BLOCKS);
     }
     if (!status) status = check_range("shared_from", spec->shared_from, 0, spec->stage_count);
+    if (!status && spec->pooling != DIP_POOLING_MEAN && spec->pooling != DIP_POOLING_GEM)
+        status = dip_fail(DIP_EINVAL, "network: pooling %d is not known; use mean or gem",
+                          (int)spec->pooling);
+    if (!status)
+        status = check_range("pooled_before", spec->pooled_before, 0, spec->stage_count - 1);
     return status;
 }
 
@@ -93,5 +98,8 @@ uint32_t dip_net_spec_stage_dim(const dip_net_spec *spec, uint32_t stage)
 
 uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec)
 {
-    return dip_net_spec_stage_dim(spec, spec->stage_count - 1);
+    uint32_t dim = 0;
+    for (uint32_t i = spec->stage_count - 1 - spec->pooled_before; i < spec->stage_count; i++)
+        dim += dip_net_spec_stage_dim(spec, i);
+    return dim;
 }

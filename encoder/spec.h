@@ -3,7 +3,7 @@
  *
  *   per modality: stem -> stages 0 .. shared_from-1
  *   conv weights shared between modalities: stages shared_from .. stage_count-1
- *   global average pool -> h (feature_dim) -> projection head(s) -> z (embed_dim)
+ *   pooling over the pixels of the last stage, or stages -> h (feature_dim) -> projection head(s) -> z (embed_dim)
  *
  * A residual block is basic, 3x3 - 3x3, or a bottleneck, 1x1 - 3x3 - 1x1 to four times the width; the block that begins
  * stage i > 0 has stride 2 in its first 3x3. [He et al., CVPR 2016; the stride's place as in torchvision and timm]
@@ -24,6 +24,11 @@ enum { DIP_MAX_STAGES = 4, DIP_BOTTLENECK_EXPANSION = 4 };
 
 typedef enum dip_block_kind { DIP_BLOCK_BASIC, DIP_BLOCK_BOTTLENECK } dip_block_kind;
 
+typedef enum dip_pooling {
+    DIP_POOLING_MEAN,
+    DIP_POOLING_GEM /* generalised mean of power 3 */
+} dip_pooling;
+
 typedef enum dip_head { DIP_HEAD_LINEAR, DIP_HEAD_MLP } dip_head; /* MLP: Linear-ReLU-Linear */
 
 typedef struct dip_net_spec {
@@ -37,6 +42,9 @@ typedef struct dip_net_spec {
         width[DIP_MAX_STAGES]; /* of a block's 3x3; multiples of 32; width[0] is the stem's too */
     uint32_t blocks[DIP_MAX_STAGES]; /* residual blocks of a stage */
     uint32_t shared_from; /* first stage whose conv weights are shared; stage_count: none */
+    dip_pooling pooling;
+    uint32_t
+        pooled_before; /* stages before the last that are pooled into h too, and stand first in it */
     dip_head head;
     bool head_shared;
     uint32_t head_hidden; /* MLP: hidden width, a multiple of 32 */
@@ -52,7 +60,7 @@ dip_status dip_net_spec_check(const dip_net_spec *spec);
 /** Channels that leave a stage. */
 uint32_t dip_net_spec_stage_dim(const dip_net_spec *spec, uint32_t stage);
 
-/** Width of h: what leaves the last stage. */
+/** Width of h: what leaves the pooled stages. */
 uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec);
 
 #endif

@@ -234,10 +234,10 @@ static void stem_backward(descent *d)
     run_weights(d, stem, d->track->input);
 }
 
-/* ---- head and mean ---- */
+/* ---- head and pooling ---- */
 
-/* Returns the gradient reaching h through the head, in the net's head buffer. */
-static float *head_backward(const descent *d, const float *dz)
+/* The gradient reaching h through the head, into the net's head buffer. */
+static void head_backward(const descent *d, const float *dz)
 {
     dip_net *net = d->net;
     const dip_head_layers *head = &net->heads[d->track->head];
@@ -247,7 +247,7 @@ static float *head_backward(const descent *d, const float *dz)
     if (depth == 1) {
         dip_linear_backward(&net->workspace, &head->layer[0], net->params, net->grads,
                             d->track->features, dz, d->images, dh);
-        return dh;
+        return;
     }
     dip_linear_backward(&net->workspace, &head->layer[1], net->params, net->grads, d->track->hidden,
                         dz, d->images, hidden);
@@ -255,38 +255,51 @@ static float *head_backward(const descent *d, const float *dz)
         if (!(d->track->hidden[i] > 0)) hidden[i] = 0;
     dip_linear_backward(&net->workspace, &head->layer[0], net->params, net->grads,
                         d->track->features, hidden, d->images, dh);
-    return dh;
 }
 
-typedef struct mean_job {
-    const dip_loops *loops;
-    const float *gradient;
+typedef struct tap_job {
+    dip_tap tap;
+    const float *gradient, *features;
+    size_t width;
+    const dip_bf16 *in;
+    bool add;
     dip_bf16 *out;
-    size_t pixels, channels;
-} mean_job;
+} tap_job;
 
-static dip_status mean_task(void *context, size_t image, unsigned worker)
+static dip_status tap_task(void *context, size_t image, unsigned worker)
 {
     (void)worker;
-    const mean_job *job = context;
-    job->loops->mean_backward(job->gradient + image * job->channels, job->pixels, job->channels,
-                              job->out + image * job->pixels * job->channels);
+    const tap_job *job = context;
+    const dip_pooling_job *pooling = &job->tap.pooling;
+    const size_t at = image * job->width + job->tap.offset;
+    const size_t values = image * pooling->pixels * pooling->channels;
+    const dip_pooling_slope slope = {job->in + values, job->features + at, job->gradient + at};
+    dip_pooling_backward(pooling, &slope, job->add, job->out + values);
     return DIP_OK;
 }
 
+/* What reaches a block's activations from h, in the net's head buffer, into d->out. */
+static void tap_backward(const descent *d, uint32_t block, bool add)
+{
+    tap_job job = {.gradient = d->net->head_buffer,
+                   .features = d->track->features,
+                   .width = dip_net_spec_feature_dim(&d->net->spec),
+                   .in = dip_block_last(&d->track->blocks[block])->out,
+                   .add = add,
+                   .out = d->out};
+    if (dip_net_tap(d->net, block, &job.tap)) dip_parallel_for(d->images, tap_task, &job);
+}
+
+/* The gradient of h, into the net's head buffer. */
 static void features_backward(const descent *d, const float *dh, const float *dz)
 {
-    const dip_unit *last = dip_block_last(&d->track->blocks[d->net->block_count - 1]);
-    const size_t channels = last->norm.channels, values = d->images * channels;
+    const size_t values = d->images * dip_net_spec_feature_dim(&d->net->spec);
     float *gradient = d->net->head_buffer;
     if (dz)
-        gradient = head_backward(d, dz);
+        head_backward(d, dz);
     else
         memset(gradient, 0, values * sizeof *gradient);
     for (size_t i = 0; dh && i < values; i++) gradient[i] += dh[i];
-    mean_job job = {d->net->workspace.kernel->loops, gradient, d->out, unit_pixels(last, 1),
-                    channels};
-    dip_parallel_for(d->images, mean_task, &job);
 }
 
 dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, const float *dz)
@@ -305,9 +318,11 @@ dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, cons
                  .middle = net->buffer[2],
                  .raw = net->buffer[3]};
     features_backward(&d, dh, dz);
-    for (uint32_t b = net->block_count; b-- > 0;)
+    for (uint32_t b = net->block_count; b-- > 0;) {
+        tap_backward(&d, b, b + 1 < net->block_count);
         block_backward(&d, &track->blocks[b],
                        b ? dip_block_last(&track->blocks[b - 1])->out : track->stem.out);
+    }
     stem_backward(&d);
     return DIP_OK;
 }

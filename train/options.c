@@ -63,6 +63,8 @@ const dip_option dip_train_table[] = {
     TEXT("widths", widths, "32,64,128,256", "channels of the stages, multiples of 32"),
     TEXT("blocks", blocks, "1,1,1,1", "residual blocks of the stages"),
     INT("shared-from", shared_from, 0, DIP_MAX_STAGES, "1", "first stage whose convolutions the modalities share"),
+    CHOICE("pool", pool, "mean|gem", "mean", "how pixels become features: mean, or generalised mean of power 3"),
+    INT("pool-stages", pool_stages, 1, DIP_MAX_STAGES, "1", "last stages that are pooled into the features"),
     CHOICE("head", head, "linear|mlp", "linear", "projection head"),
     FLAG("head-shared", head_shared, "yes", "one head for all modalities"),
     INT("head-hidden", head_hidden, 32, 8192, "256", "hidden width of an mlp head"),
@@ -248,6 +250,9 @@ dip_status dip_train_network(const dip_train_options *options, dip_net_spec *spe
     if (stages != lists)
         return dip_fail(DIP_EINVAL, "option 'blocks': '%s' has %u numbers, 'widths' %u",
                         options->blocks, lists, stages);
+    if (options->pool_stages > stages)
+        return dip_fail(DIP_EINVAL, "option 'pool-stages': %lld, but 'widths' has %u stages",
+                        (long long)options->pool_stages, stages);
     spec->input_px = (uint32_t)options->input_px;
     spec->stem_kernel = (uint32_t)options->stem_kernel;
     spec->stem_stride = (uint32_t)options->stem_stride;
@@ -255,6 +260,8 @@ dip_status dip_train_network(const dip_train_options *options, dip_net_spec *spe
     spec->block = (dip_block_kind)options->block;
     spec->stage_count = stages;
     spec->shared_from = options->shared_from < stages ? (uint32_t)options->shared_from : stages;
+    spec->pooling = (dip_pooling)options->pool;
+    spec->pooled_before = (uint32_t)options->pool_stages - 1;
     spec->head = (dip_head)options->head;
     spec->head_shared = options->head_shared;
     spec->head_hidden = options->head ? (uint32_t)options->head_hidden : 0;

@@ -29,6 +29,8 @@ typedef struct dip_train_options {
     bool stem_pool;
     int block; /* dip_block_kind */
     const char *widths, *blocks;
+    int pool; /* dip_pooling */
+    int64_t pool_stages;
     int64_t shared_from;
     int head; /* dip_head */
     bool head_shared, zero_last;

@@ -291,11 +291,19 @@ static void wrong_metadata_is_refused(void **state)
         {"{\"input_px\":16,\"stem\":{\"kernel\":3,\"stride\":1,"
          "\"pool\":false},\"block\":\"odd\"}",
          "block"},
+        {"{\"input_px\":16,\"stem\":{\"kernel\":3,\"stride\":1,\"pool\":false},"
+         "\"stages\":[{\"width\":32,\"blocks\":1}],\"shared_from\":1,"
+         "\"pooling\":{\"kind\":\"gem\",\"stages\":2}}",
+         "stages"},
         {"{\"input_px\":16,\"input_px\":17}", "JSON"}};
-    dip_net_spec spec = {.block = DIP_BLOCK_BOTTLENECK};
+    dip_net_spec spec = {
+        .block = DIP_BLOCK_BOTTLENECK, .pooling = DIP_POOLING_GEM, .pooled_before = 1};
     dip_embed_spec embedding;
     assert_int_equal(dip_network_parse(good, "f", &spec), DIP_OK);
-    assert_int_equal(spec.block, DIP_BLOCK_BASIC); /* a file from before there was a choice */
+    /* a file from before there was a choice */
+    assert_int_equal(spec.block, DIP_BLOCK_BASIC);
+    assert_int_equal(spec.pooling, DIP_POOLING_MEAN);
+    assert_int_equal(spec.pooled_before, 0);
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         assert_int_equal(dip_network_parse(networks[i][0], "f", &spec), DIP_EFORMAT);
         assert_non_null(strstr(dip_last_error(), networks[i][1]));
@@ -315,6 +323,8 @@ static void texts_come_back(void **state)
     (void)state;
     dip_net_spec spec = tiny(), read = {.input_px = 0};
     spec.block = DIP_BLOCK_BOTTLENECK;
+    spec.pooling = DIP_POOLING_GEM;
+    spec.pooled_before = spec.stage_count - 1;
     dip_embed_spec parts = {.part = {{0.1, DIP_EMBED_CENTRED}, {1.0 / 3, DIP_EMBED_STANDARD}},
                             .views = 4};
     dip_embed_spec parts_read;

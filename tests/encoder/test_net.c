@@ -58,6 +58,15 @@ static dip_net_spec bottleneck_spec(void)
     return spec;
 }
 
+/* The last two stages, by the generalised mean. */
+static dip_net_spec gem_spec(void)
+{
+    dip_net_spec spec = small_spec();
+    spec.pooling = DIP_POOLING_GEM;
+    spec.pooled_before = 1;
+    return spec;
+}
+
 static dip_net *open_net(const dip_net_spec *spec, dip_net_mode mode)
 {
     dip_net *net = NULL;
@@ -102,7 +111,7 @@ static void test_table_is_checked(void **state)
         WRONG(width, 4096),    WRONG(blocks, 0),         WRONG(blocks, 1000000),
         WRONG(shared_from, 3), WRONG(head, 7),           WRONG(embed_dim, 0),
         WRONG(embed_dim, 100), WRONG(modality_count, 0), WRONG(modality_count, 17),
-        WRONG(block, 2)};
+        WRONG(block, 2),       WRONG(pooling, 2),        WRONG(pooled_before, 2)};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dip_net_spec spec = small_spec();
         dip_net *net = NULL;
@@ -138,6 +147,9 @@ static void test_names_of_modalities_are_checked(void **state)
     spec.block = DIP_BLOCK_BOTTLENECK;
     assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
     assert_int_equal(dip_net_spec_feature_dim(&spec), 256);
+    spec.pooled_before = 1; /* 4 * 32 of the first stage come before */
+    assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
+    assert_int_equal(dip_net_spec_feature_dim(&spec), 384);
     spec.width[1] = 1024; /* 4096 would leave it */
     assert_int_equal(dip_net_spec_check(&spec), DIP_EINVAL);
 }
@@ -392,6 +404,7 @@ static void test_folding_changes_nothing(void **state)
     check_folding(small_spec());
     check_folding(pooled_spec());
     check_folding(bottleneck_spec());
+    check_folding(gem_spec());
 }
 
 /* Neither the others in a batch nor its size, nor the threads, nor asking for h and z alone. */
@@ -471,6 +484,7 @@ static void test_nan_comes_out(void **state)
     (void)state;
     check_nan_comes_out(small_spec(), "shared.layer2.0.conv1.weight");
     check_nan_comes_out(pooled_spec(), "s1.conv1.weight");
+    check_nan_comes_out(gem_spec(), "shared.layer2.0.conv1.weight");
 }
 
 /* ---- refusals ---- */

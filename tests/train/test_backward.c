@@ -45,10 +45,10 @@ static float *noise_values(uint32_t seed, size_t count, float amplitude)
     return values;
 }
 
-/* The script's nets; batch as there. b has another stem and head, c other blocks. */
+/* The script's nets; batch as there. b has another stem and head, c other blocks, d another pooling. */
 static dip_net_spec spec_of(char name, size_t *batch)
 {
-    const bool b = name == 'b', c = name == 'c';
+    const bool b = name == 'b', c = name == 'c', d = name == 'd';
     dip_net_spec spec = {
         .input_px = b   ? 21
                     : c ? 17
@@ -61,6 +61,8 @@ static dip_net_spec spec_of(char name, size_t *batch)
         .width = {32, 64},
         .blocks = {b ? 1 : 2, b ? 2 : 1},
         .shared_from = b ? 2 : 1,
+        .pooling = d ? DIP_POOLING_GEM : DIP_POOLING_MEAN,
+        .pooled_before = d,
         .head = b ? DIP_HEAD_MLP : DIP_HEAD_LINEAR,
         .head_shared = !b,
         .head_hidden = b ? 64 : 0,
@@ -74,7 +76,11 @@ static dip_net_spec spec_of(char name, size_t *batch)
         spec.modality[0] = (dip_modality){.name = "sar", .band_count = 2};
         spec.modality[1] = (dip_modality){.name = "msi", .band_count = 12};
     }
-    *batch = b ? 34 : c ? 18 : 5;
+    if (d) {
+        spec.modality[0] = (dip_modality){.name = "red", .band_count = 1};
+        spec.modality[1] = (dip_modality){.name = "blue", .band_count = 4};
+    }
+    *batch = b ? 34 : c ? 18 : d ? 6 : 5;
     return spec;
 }
 
@@ -237,6 +243,7 @@ static void test_pytorch(void **state)
     check_against_pytorch('a');
     check_against_pytorch('b');
     check_against_pytorch('c');
+    check_against_pytorch('d');
 }
 
 /* ---- finite differences ---- */
@@ -319,6 +326,7 @@ static void test_finite_differences(void **state)
     check_slopes('a', 1);
     check_slopes('b', 4);
     check_slopes('c', 4);
+    check_slopes('d', 2);
 }
 
 /* ---- properties ---- */
@@ -326,7 +334,7 @@ static void test_finite_differences(void **state)
 static void test_threads_do_not_matter(void **state)
 {
     (void)state;
-    for (const char *name = "abc"; *name; name++) {
+    for (const char *name = "abcd"; *name; name++) {
         run r[3];
         for (unsigned t = 0; t < 3; t++) {
             dip_threads_set(t + 1);

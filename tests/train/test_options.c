@@ -116,6 +116,20 @@ static void what_does_not_fit_together_is_refused(void **state)
     }
 }
 
+static void no_more_stages_are_pooled_than_there_are(void **state)
+{
+    (void)state;
+    char *argv[] = {(char *)"train", (char *)"--widths=32,64", (char *)"--blocks=1,1",
+                    (char *)"--pool-stages=2", NULL};
+    dip_train_options options = parse(4, argv);
+    dip_net_spec spec = {.modality_count = 0};
+    assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
+    assert_int_equal(dip_net_spec_feature_dim(&spec), 96);
+    options.pool_stages = 3;
+    assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "pool-stages"));
+}
+
 static void text_tells_what_decides_the_result(void **state)
 {
     (void)state;
@@ -146,6 +160,7 @@ int main(void)
         cmocka_unit_test(preset_takes_other_blocks),
         cmocka_unit_test(unknown_preset_is_refused_by_the_parser),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
+        cmocka_unit_test(no_more_stages_are_pooled_than_there_are),
         cmocka_unit_test(text_tells_what_decides_the_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

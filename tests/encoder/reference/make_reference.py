@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes net.txt: what PyTorch makes of three small networks, forward and backward.
+"""Writes net.txt: what PyTorch makes of four small networks, forward and backward.
 
 Needs Debian's python3-torch and python3-numpy:  /usr/bin/python3 make_reference.py > net.txt
 
@@ -101,6 +101,10 @@ class Net:
             x = self.norm(f"{owner}.{path}.downsample.1", x)
         return self.round(F.relu(y + x))
 
+    def pool(self, x):
+        gem = self.c.get("gem", False)
+        return x.clamp_min(1e-6).pow(3).mean((2, 3)).pow(1 / 3) if gem else x.mean((2, 3))
+
     def linear(self, name, x, out):
         w = self.tensor(name + ".weight", (out, x.shape[1]), x.shape[1] ** -0.5)
         return F.linear(x, w, self.tensor(name + ".bias", (out,), 0.25))
@@ -111,12 +115,14 @@ class Net:
         x = self.round(F.relu(self.norm(f"{owner}.bn1", x)))
         if c["pool"]:
             x = F.max_pool2d(x, 3, 2, 1)
+        pooled = []
         for stage, (width, blocks) in enumerate(zip(c["width"], c["blocks"])):
             for b in range(blocks):
                 weights = owner if stage < c["shared_from"] else "shared"
                 stride = 2 if stage and not b else 1
                 x = self.block(owner, weights, f"layer{stage + 1}.{b}", x, width, stride)
-        h = x.mean((2, 3))
+            pooled.append(self.pool(x))
+        h = torch.cat(pooled[-c.get("pool_stages", 1):], 1)
         head = "shared" if c["head_shared"] else owner
         z = h
         if c["hidden"]:
@@ -146,6 +152,10 @@ CONFIGS = {
     "c": dict(px=17, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
               bottleneck=True, head_shared=True, hidden=0, embed=32, batch=18,
               bands={"sar": 2, "msi": 12}),
+    # fourth: generalised mean of two stages
+    "d": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
+              bottleneck=False, head_shared=True, hidden=0, embed=32, batch=6, gem=True,
+              pool_stages=2, bands={"red": 1, "blue": 4}),
 }
 
 

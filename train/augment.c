@@ -1,4 +1,8 @@
-/* Augmentation; see augment.h. Speckle works on the stored values: multiplicative gamma noise of 1 / s^2 looks. */
+/*
+ * Augmentation; see augment.h. Speckle of L = 1 / s^2 looks multiplies the intensity by a gamma variate of mean 1 and
+ * shape L, each pixel and band its own; what that does to the stored value depends on the band's unit.
+ * [Goodman, Speckle Phenomena in Optics, 2007]
+ */
 #include "train/augment.h"
 
 #include "encoder/prepare.h"
@@ -69,7 +73,7 @@ static float speckled(float value, const dip_band *band, double factor)
     return (float)((stored - band->mean) / scale);
 }
 
-static bool is_radar(const dip_band *band)
+bool dip_band_has_speckle(const dip_band *band)
 {
     return !strcmp(band->unit, "dB") || !strcmp(band->unit, "amplitude") ||
            !strcmp(band->unit, "power");
@@ -81,7 +85,7 @@ static void add_speckle(double strength, const dip_modality *modality, size_t pi
     double looks = 1 / (strength * strength);
     uint32_t bands = modality->band_count;
     for (uint32_t b = 0; b < bands; b++) {
-        if (!is_radar(&modality->bands[b])) continue;
+        if (!dip_band_has_speckle(&modality->bands[b])) continue;
         for (size_t i = 0; i < pixels; i++) {
             double factor = fmax(dip_rng_gamma(rng, looks) / looks, 1e-6);
             values[i * bands + b] = speckled(values[i * bands + b], &modality->bands[b], factor);

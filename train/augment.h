@@ -17,8 +17,9 @@ typedef struct dip_augment {
     double zoom_min, zoom_max; /* side of the window, as a share of the tile's; uniform in area */
     bool flips, rotations;     /* mirrored; turned by quarters */
     double gain, offset;       /* each band: x * (1 + U(-gain, gain)) + U(-offset, offset) */
-    double noise;     /* standard deviation of white noise, in standard deviations of the band */
-    double speckle;   /* relative standard deviation of speckle, on bands in dB, amplitude, power */
+    double noise; /* standard deviation of white noise, in standard deviations of the band */
+    double
+        speckle; /* relative standard deviation of the intensity of radar bands: 1 / sqrt(looks) */
     double band_drop; /* probability that a band is set to its mean; one band stays */
     double cutout;    /* probability that a square of 1/8 .. 1/3 of the side is set to the mean */
 } dip_augment;
@@ -40,6 +41,9 @@ dip_view dip_view_draw(const dip_augment *augment, dip_rng *rng);
  */
 dip_status dip_view_cut(const dip_view *view, const float *image, uint32_t width, uint32_t height,
                         uint32_t bands, uint32_t px, float *scratch, float *out);
+
+/** Whether speckle knows the band's unit: "dB", "amplitude" or "power". */
+bool dip_band_has_speckle(const dip_band *band);
 
 /** Gain, offset, noise, speckle, dropped bands and cut-outs on normalised values, in place. */
 void dip_augment_values(const dip_augment *augment, const dip_modality *modality, uint32_t px,

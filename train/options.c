@@ -113,7 +113,7 @@ const dip_option dip_train_table[] = {
     REAL("gain", gain, 0, 1, "0", "each band times 1 - x to 1 + x"),
     REAL("offset", offset, 0, 10, "0", "each band plus -x to x deviations"),
     REAL("noise", noise, 0, 10, "0", "white noise, in deviations"),
-    REAL("speckle", speckle, 0, 2, "0", "relative deviation of speckle on radar bands"),
+    REAL("speckle", speckle, 0, 2, "0", "relative deviation of speckle on radar bands: 1 / sqrt(looks)"),
     REAL("band-drop", band_drop, 0, 1, "0", "probability that a band is left out"),
     REAL("cutout", cutout, 0, 1, "0", "probability that a square is left out"),
     HEADING("Embedding"),
@@ -148,6 +148,8 @@ static const char *const ss_cmir[][2] = {
     {"block", "bottleneck"},
     {"widths", "64,128,256,512"},
     {"blocks", "3,4,6,3"},
+    {"pool", "mean"},
+    {"pool-stages", "1"},
     {"shared-from", "4"},
     {"head", "linear"},
     {"head-shared", "no"},
@@ -159,6 +161,8 @@ static const char *const ss_cmir[][2] = {
     {"within", "yes"},
     {"soft", "0"},
     {"sigreg", "0"},
+    {"queue", "0"},
+    {"queue-negatives", "no"},
     {"mde", "1"},
     {"mde-form", "log"},
     {"mde-on", "h"},
@@ -332,6 +336,8 @@ dip_status dip_train_options_check(const dip_train_options *options)
                             ? "option 'queue': nothing looks into it without 'msp', 'soft' or "
                               "'queue-negatives'"
                             : "option 'queue-negatives' needs a 'queue' of some pairs");
+    if (options->patience && !options->eval_every)
+        return dip_fail(DIP_EINVAL, "option 'patience' counts evaluations, but 'eval-every' is 0");
     if (!(options->mim > 0 || options->soft > 0 || options->mde > 0))
         return dip_fail(DIP_EINVAL, "options 'mim', 'soft' and 'mde' are all 0: nothing would draw "
                                     "the modalities together");

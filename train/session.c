@@ -44,6 +44,29 @@ static dip_status open_data(dip_session *t, const dip_archive *archive)
     return DIP_OK;
 }
 
+static bool any_speckle(const dip_dataset *d)
+{
+    for (uint32_t m = 0; m < d->modality_count; m++)
+        for (uint32_t b = 0; b < d->modality[m].band_count; b++)
+            if (dip_band_has_speckle(&d->modality[m].bands[b])) return true;
+    return false;
+}
+
+/* Options that would do nothing with this data. */
+static dip_status check_asked(const dip_session *t)
+{
+    const dip_train_options *o = t->options;
+    if ((o->patience || o->keep == DIP_KEEP_BEST) && !t->dataset->held_count)
+        return dip_fail(DIP_EINVAL,
+                        "option '%s': no pairs are held out that could tell; give some "
+                        "places the split 'val'",
+                        o->patience ? "patience" : "keep");
+    if (o->speckle > 0 && !any_speckle(t->dataset))
+        return dip_fail(DIP_EINVAL, "option 'speckle': no band's unit is dB, amplitude or power; "
+                                    "import with --units, or leave it 0");
+    return DIP_OK;
+}
+
 static dip_status prepare_data(dip_session *t)
 {
     dip_dataset *d = t->dataset;
@@ -264,6 +287,7 @@ dip_status dip_session_init(dip_session *t, const dip_archive *archive)
 {
     dip_status status = dip_train_options_check(t->options);
     if (!status) status = open_data(t, archive);
+    if (!status) status = check_asked(t);
     if (!status) status = dip_run_open(&t->run, dip_archive_path(archive), t->options, t->dataset);
     if (status) return status;
     snprintf(t->result->model, sizeof t->result->model, "%s", t->run.id);

@@ -60,7 +60,7 @@ static dip_status measure(dip_session *t, bool examples, dip_held_recall *out)
     return status;
 }
 
-/* Keeps the best model so far; counts evaluations without progress. */
+/* Keeps the best model so far, which the evaluator holds; counts evaluations without progress. */
 static dip_status judge(dip_session *t, const double recall[2])
 {
     if (recall[0] + recall[1] <= t->cursor.best[0] + t->cursor.best[1]) {
@@ -73,8 +73,7 @@ static dip_status judge(dip_session *t, const double recall[2])
     if (t->options->keep != DIP_KEEP_BEST) return DIP_OK;
     dip_held_recall held;
     char *path = best_path(t);
-    dip_status status = path ? take_weights(t, FINAL_FIT_TILES) : DIP_ENOMEM;
-    if (!status) status = write_model(t, path, t->cursor.epoch + 1);
+    dip_status status = path ? write_model(t, path, t->cursor.epoch + 1) : DIP_ENOMEM;
     if (!status) status = measure(t, true, &held);
     dip_free(path);
     return status;
@@ -100,12 +99,14 @@ static void show(dip_session *t)
     if (t->listener->evaluated) t->listener->evaluated(t->listener->payload, t->run.folder);
 }
 
+/* With --keep best the embedding is the model's, so that what is measured is what may be kept. */
 static dip_status evaluate(dip_session *t)
 {
     dip_held_recall held;
+    bool last = t->options->keep == DIP_KEEP_LAST;
     double began = dip_session_seconds();
-    dip_status status = take_weights(t, FIT_TILES);
-    if (!status) status = measure(t, t->options->keep == DIP_KEEP_LAST, &held);
+    dip_status status = take_weights(t, last ? FIT_TILES : FINAL_FIT_TILES);
+    if (!status) status = measure(t, last, &held);
     if (status == DIP_EINVAL) return dip_session_unstable(t);
     if (status || !held.pairs) return status;
     for (int side = 0; side < 2; side++) t->result->recall[side] = held.recall[side][2];

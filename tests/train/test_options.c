@@ -96,6 +96,7 @@ static void what_does_not_fit_together_is_refused(void **state)
                                            {"zoom-max", "0.2", "zoom-min"},
                                            {"mim", "0", "mim"},
                                            {"queue", "8", "batch"},
+                                           {"patience", "2", "eval-every"},
                                            {"queue", "512", "looks"},
                                            {"queue-negatives", "yes", "needs"},
                                            {"name", "../evil", "name"},
@@ -108,6 +109,7 @@ static void what_does_not_fit_together_is_refused(void **state)
         dip_train_options options = parse(1, argv);
         options.embed_z = 0;
         options.embed_h = 1;
+        options.eval_every = 0;
         assert_int_equal(dip_options_set(dip_train_table, &options, cases[i][0], cases[i][1]),
                          DIP_OK);
         assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);

@@ -222,6 +222,32 @@ static void patience_stops_early_and_the_best_is_kept(void **state)
     dip_archive_close(archive);
 }
 
+static void options_that_would_do_nothing_are_refused(void **state)
+{
+    (void)state;
+    dip_train_options options = support_options("m");
+    dip_train_result result;
+    const support_plan three = {.places = 3, .splits = "t"};
+    dip_archive *archive = support_archive("three", &three);
+    assert_int_equal(train(archive, &options, 1, &result), DIP_ECANCEL);
+    assert_int_equal(result.held_pairs, 0);
+    options.keep = DIP_KEEP_BEST;
+    assert_int_equal(train(archive, &options, 1, &result), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "'keep'"));
+    options.patience = 1;
+    assert_int_equal(train(archive, &options, 1, &result), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "'patience'"));
+    dip_archive_close(archive);
+    const support_plan optical = {.places = 24, .modalities = 3};
+    archive = support_archive("optical", &optical);
+    options = support_options("m");
+    options.speckle = 0.3;
+    options.modalities = "b,c";
+    assert_int_equal(train(archive, &options, 1, &result), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "--units"));
+    dip_archive_close(archive);
+}
+
 static void a_nan_in_a_tile_is_named(void **state)
 {
     (void)state;
@@ -302,6 +328,7 @@ int main(void)
         cmocka_unit_test(what_is_learned_retrieves),
         cmocka_unit_test(the_model_file_tells_how_it_was_made),
         cmocka_unit_test(patience_stops_early_and_the_best_is_kept),
+        cmocka_unit_test(options_that_would_do_nothing_are_refused),
         cmocka_unit_test(a_nan_in_a_tile_is_named),
         cmocka_unit_test(instability_names_the_likely_cause),
         cmocka_unit_test(an_allocation_may_fail_anywhere),

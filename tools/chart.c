@@ -4,8 +4,8 @@
  */
 #include "tools/chart.h"
 
+#include "core/format.h"
 #include "tools/html.h"
-#include "tools/report.h"
 
 #include <math.h>
 #include <stdbool.h>

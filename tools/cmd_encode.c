@@ -1,10 +1,10 @@
 /* diptych encode: an embedding for every tile that has none. */
 #include "tools/cmd.h"
 
+#include "core/format.h"
 #include "core/mem.h"
 #include "search/models.h"
 #include "tools/json.h"
-#include "tools/report.h"
 #include "train/encode.h"
 
 #include <stddef.h>

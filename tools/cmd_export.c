@@ -13,6 +13,7 @@
 
 #include <diptych/archive.h>
 
+#include "core/format.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "ingest/manifest.h"
@@ -20,7 +21,6 @@
 #include "search/models.h"
 #include "tools/geojson.h"
 #include "tools/json.h"
-#include "tools/report.h"
 #include "tools/tile.h"
 #include "tools/when.h"
 

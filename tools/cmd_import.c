@@ -5,6 +5,7 @@
 #include "ingest/import.h"
 #include "tools/json.h"
 #include "tools/report.h"
+#include "core/format.h"
 #include "tools/target.h"
 
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* diptych index: builds the searchable state of an archive from its embeddings. */
 #include "tools/cmd.h"
 
+#include "core/format.h"
 #include "search/build.h"
 #include "tools/json.h"
-#include "tools/report.h"
 #include "tools/table.h"
 
 #include <stddef.h>

@@ -4,12 +4,12 @@
 #include <diptych/archive.h>
 #include <diptych/model.h>
 
+#include "core/format.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "index/generation.h"
 #include "search/models.h"
 #include "tools/json.h"
-#include "tools/report.h"
 #include "tools/table.h"
 #include "tools/tile.h"
 #include "tools/when.h"

@@ -3,12 +3,12 @@
 
 #include <diptych/search.h>
 
+#include "core/format.h"
 #include "core/mem.h"
 #include "index/generation.h"
 #include "search/engine.h"
 #include "tools/hits.h"
 #include "tools/probe.h"
-#include "tools/report.h"
 #include "tools/sheet.h"
 #include "tools/tile.h"
 #include "tools/when.h"

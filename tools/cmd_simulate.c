@@ -4,6 +4,7 @@
 #include "ingest/simulate.h"
 #include "tools/json.h"
 #include "tools/report.h"
+#include "core/format.h"
 #include "tools/target.h"
 
 #include <stddef.h>

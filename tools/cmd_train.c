@@ -1,8 +1,9 @@
 /* diptych train: learns encoders from an archive's pairs. */
 #include "tools/cmd.h"
 
+#include "core/format.h"
+#include "core/mem.h"
 #include "tools/json.h"
-#include "tools/report.h"
 #include "tools/run_page.h"
 #include "train/held.h"
 #include "train/trainer.h"
@@ -19,7 +20,8 @@ static double waited_percent(const dip_train_result *r)
     return r->seconds > 0 ? 100 * r->waited / r->seconds : 0;
 }
 
-static void print_text(const dip_train_result *r)
+/* `page`: of the run. */
+static void print_text(const dip_train_result *r, const char *page)
 {
     char time[32];
     if (r->already) {
@@ -33,9 +35,10 @@ static void print_text(const dip_train_result *r)
     if (r->held_pairs)
         printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_HELD_K,
                r->recall[0], r->recall[1]);
+    printf("the run as a page: %s\n", page);
 }
 
-static void print_json(const dip_train_result *r)
+static void print_json(const dip_train_result *r, const char *page)
 {
     dip_json j;
     dip_json_start(&j, stdout);
@@ -52,6 +55,7 @@ static void print_json(const dip_train_result *r)
     dip_json_real(&j, "recall_backward", r->recall[1], 6);
     dip_json_real(&j, "seconds", r->seconds, 3);
     dip_json_real(&j, "waited", r->waited, 3);
+    dip_json_text(&j, "page", page);
     dip_json_end(&j);
 }
 
@@ -85,12 +89,17 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     const dip_train_listener listener = {
         .progress = tool->progress, .note = note, .evaluated = write_page, .payload = &w};
     if (!status) status = dip_train(archive, values, &listener, &result);
+    char *page =
+        status ? NULL
+               : dip_sprintf("%s/runs/%s/report.html", dip_archive_path(archive), result.model);
     dip_archive_close(archive);
     if (status) return status;
+    if (!page) return DIP_ENOMEM;
     if (tool->json)
-        print_json(&result);
+        print_json(&result, page);
     else
-        print_text(&result);
+        print_text(&result, page);
+    dip_free(page);
     return DIP_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "search/models.h"
 #include "tools/json.h"
 #include "tools/report.h"
+#include "core/format.h"
 
 #include <stdio.h>
 

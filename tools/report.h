@@ -17,11 +17,4 @@ void dip_report_clear(void);
 void dip_interrupt_catch(void);
 bool dip_interrupt_pending(void);
 
-/** "1 m 50 s", "3 h 05 m", "12 s" into `out`. */
-void dip_format_seconds(double seconds, char *out, unsigned long capacity);
-/** A whole number with thousands separated by commas. */
-void dip_format_count(unsigned long long value, char *out, unsigned long capacity);
-/** "1.8 GB", "312 B" (powers of 1000). */
-void dip_format_bytes(unsigned long long bytes, char *out, unsigned long capacity);
-
 #endif

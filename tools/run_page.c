@@ -1,12 +1,12 @@
 /* The page of a training run; see run_page.h. From top to bottom: figures, curves, examples, data, options. */
 #include "tools/run_page.h"
 
+#include "core/format.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "ingest/raster.h"
 #include "tools/chart.h"
 #include "tools/html.h"
-#include "tools/report.h"
 #include "tools/run_examples.h"
 #include "tools/run_history.h"
 #include "tools/run_options.h"

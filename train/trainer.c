@@ -5,6 +5,7 @@
 #include "train/trainer.h"
 
 #include "core/file.h"
+#include "core/format.h"
 #include "core/mem.h"
 #include "core/status.h"
 #include "encoder/model.h"
@@ -122,13 +123,14 @@ static void note_epoch(dip_session *t, double loss, bool evaluated)
     double speed = dip_session_pairs_per_second(t);
     uint64_t total = (uint64_t)t->options->epochs * t->epoch_steps;
     double left = (double)(total - t->cursor.total) * (double)t->outputs.n;
-    char recall[64] = "";
+    char recall[64] = "", time[32];
+    dip_format_seconds(speed > 0 ? left / speed : 0, time, sizeof time);
     if (evaluated && t->result->held_pairs)
         snprintf(recall, sizeof recall, ", recall@%d %.3f and %.3f", DIP_HELD_K,
                  t->result->recall[0], t->result->recall[1]);
-    dip_session_note(t, "epoch %llu of %lld: loss %.4f%s, %.0f pairs/s, %.0f s left",
+    dip_session_note(t, "epoch %llu of %lld: loss %.4f%s, %.0f pairs/s, %s left",
                      (unsigned long long)t->cursor.epoch + 1, (long long)t->options->epochs, loss,
-                     recall, speed, speed > 0 ? left / speed : 0);
+                     recall, speed, time);
 }
 
 static bool evaluation_due(const dip_session *t)

@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include "tools/table.h"
 
+#include "core/format.h"
 #include "tools/geojson.h"
-#include "tools/report.h"
 
 #include <math.h>
 #include <setjmp.h>

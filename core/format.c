@@ -1,0 +1,39 @@
+/* Numbers for people; see format.h. */
+#include "core/format.h"
+
+#include <stdio.h>
+
+void dip_format_seconds(double seconds, char *out, size_t capacity)
+{
+    unsigned long s = seconds < 0 ? 0 : (unsigned long)(seconds + 0.5);
+    if (s < 60)
+        snprintf(out, capacity, "%lu s", s);
+    else if (s < 3600)
+        snprintf(out, capacity, "%lu m %02lu s", s / 60, s % 60);
+    else
+        snprintf(out, capacity, "%lu h %02lu m", s / 3600, s / 60 % 60);
+}
+
+void dip_format_count(unsigned long long value, char *out, size_t capacity)
+{
+    char digits[32];
+    int n = snprintf(digits, sizeof digits, "%llu", value);
+    size_t o = 0;
+    for (int i = 0; i < n && o + 2 < capacity; i++) {
+        if (i && (n - i) % 3 == 0) out[o++] = ',';
+        out[o++] = digits[i];
+    }
+    out[o] = '\0';
+}
+
+void dip_format_bytes(unsigned long long bytes, char *out, size_t capacity)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 999.5 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(out, capacity, unit && value < 99.5 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}

@@ -1,0 +1,14 @@
+/** Numbers for people. What does not fit `out` is cut. */
+#ifndef CORE_FORMAT_H
+#define CORE_FORMAT_H
+
+#include <stddef.h>
+
+/** "1 m 50 s", "3 h 05 m", "12 s" into `out`. */
+void dip_format_seconds(double seconds, char *out, size_t capacity);
+/** A whole number with thousands separated by commas. */
+void dip_format_count(unsigned long long value, char *out, size_t capacity);
+/** "1.8 GB", "312 B" (powers of 1000). */
+void dip_format_bytes(unsigned long long bytes, char *out, size_t capacity);
+
+#endif

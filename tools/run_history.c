@@ -58,12 +58,37 @@ static void add_band(dip_run_history *h, const dip_history_line *line)
     b->deviation = dip_history_value(line, "deviation");
 }
 
+/* A direction measured again replaces what it was. */
+static void add_labels(dip_run_history *h, const dip_history_line *line)
+{
+    const char *from = dip_history_text(line, "from"), *to = dip_history_text(line, "to");
+    size_t at = 0;
+    while (at < h->label_count &&
+           (strcmp(h->labels[at].from, from) != 0 || strcmp(h->labels[at].to, to) != 0))
+        at++;
+    if (at == DIP_RUN_LABELS) return;
+    if (at == h->label_count) h->label_count++;
+    dip_run_labels *l = &h->labels[at];
+    *l = (dip_run_labels){.precision = dip_history_value(line, "precision"),
+                          .chance = dip_history_value(line, "chance"),
+                          .queries = dip_history_value(line, "queries"),
+                          .precision_any = dip_history_value(line, "precision_any"),
+                          .chance_any = dip_history_value(line, "chance_any"),
+                          .queries_any = dip_history_value(line, "queries_any")};
+    snprintf(l->from, sizeof l->from, "%s", from);
+    snprintf(l->to, sizeof l->to, "%s", to);
+}
+
 static dip_status take_line(void *payload, const dip_history_line *line)
 {
     dip_run_history *h = payload;
     dip_status status = DIP_OK;
     if (!strcmp(line->kind, "band")) {
         add_band(h, line);
+        return DIP_OK;
+    }
+    if (!strcmp(line->kind, "labels")) {
+        add_labels(h, line);
         return DIP_OK;
     }
     if (!strcmp(line->kind, "data"))

@@ -13,7 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DIP_RUN_WORD = 64, DIP_RUN_CURVES = 96, DIP_RUN_BANDS = 256, DIP_RUN_HITS = 8 };
+enum {
+    DIP_RUN_WORD = 64,
+    DIP_RUN_CURVES = 96,
+    DIP_RUN_BANDS = 256,
+    DIP_RUN_HITS = 8,
+    DIP_RUN_LABELS = 16
+};
 
 typedef struct dip_curve {
     char kind[DIP_RUN_WORD], name[DIP_RUN_WORD];
@@ -37,6 +43,12 @@ typedef struct dip_run_example {
     double hit_scores[DIP_RUN_HITS];
 } dip_run_example;
 
+/** Precision among the ten nearest held-out tiles by primary label and by any; NAN: no labels. */
+typedef struct dip_run_labels {
+    char from[DIP_RUN_WORD], to[DIP_RUN_WORD];
+    double precision, chance, queries, precision_any, chance_any, queries_any;
+} dip_run_labels;
+
 typedef struct dip_run_history {
     char *config; /* text of config.ini */
     bool finished;
@@ -46,6 +58,8 @@ typedef struct dip_run_history {
     size_t curve_count;
     dip_run_band bands[DIP_RUN_BANDS];
     size_t band_count;
+    dip_run_labels labels[DIP_RUN_LABELS]; /* the last measured */
+    size_t label_count;
     dip_run_example *examples;
     size_t example_count, example_room;
 } dip_run_history;

@@ -236,34 +236,89 @@ static void part_charts(const page *p)
     }
 }
 
-static void charts(const page *p)
+/* The mean of an epoch belongs to its middle. */
+static dip_status loss_chart(const page *p)
 {
-    const dip_series loss[] = {series_of(p, "step", "loss", "every tenth step", "faint"),
-                               series_of(p, "epoch", "loss", "mean of the epoch", "main")};
+    dip_series loss[] = {series_of(p, "step", "loss", "every tenth step", "faint"),
+                         series_of(p, "epoch", "loss", "mean of the epoch", "main")};
+    double *middle = dip_alloc((loss[1].n + 1) * sizeof *middle);
+    if (!middle) return DIP_ENOMEM;
+    for (size_t i = 0; i < loss[1].n; i++) middle[i] = loss[1].x[i] - 0.5;
+    loss[1].x = middle;
+    chart(p, "Loss", "", loss, 2, NAN, NAN);
+    dip_free(middle);
+    return DIP_OK;
+}
+
+static dip_status charts(const page *p)
+{
     const dip_series rate = series_of(p, "step", "rate", "learning rate", "main");
     const dip_series gradient = series_of(p, "step", "gradient", "gradient's norm", "main");
     const dip_series speed = series_of(p, "epoch", "pairs_per_second", "throughput", "main");
-    const dip_series waiting = series_of(p, "epoch", "waiting", "waiting", "main");
     fputs("<h2>Course</h2>\n<div class=\"charts\">\n", p->out);
-    chart(p, "Loss", "", loss, 2, NAN, NAN);
+    dip_status status = loss_chart(p);
     recall_chart(p, FORWARD);
     recall_chart(p, BACKWARD);
     part_charts(p);
     chart(p, "Learning rate", "", &rate, 1, 0, NAN);
     chart(p, "Norm of the gradient", "", &gradient, 1, 0, NAN);
     chart(p, "Throughput", "pairs/s", &speed, 1, 0, NAN);
-    chart(p, "Share of a step that waits for tiles", "", &waiting, 1, 0, 0.1);
     fputs("</div>\n", p->out);
     if (p->mark_count) fputs("<p class=\"dim\">Dashed: the run was continued.</p>\n", p->out);
+    return status;
 }
 
-/* ---- data ---- */
+/* ---- tables ---- */
 
-static void cell(const page *p, double value)
+/* `digits`: significant ones. */
+static void cell(const page *p, double value, int digits)
 {
     char text[48];
-    dip_chart_number(value, 4, text, sizeof text);
-    fprintf(p->out, "<td class=\"number\">%s</td>", isnan(value) ? "?" : text);
+    dip_chart_number(value, digits, text, sizeof text);
+    fprintf(p->out, "<td class=\"number\">%s</td>", text);
+}
+
+static void share_cell(const page *p, double value)
+{
+    if (isnan(value))
+        fputs("<td class=\"number\">-</td>", p->out);
+    else
+        fprintf(p->out, "<td class=\"number\">%.3f</td>", value);
+}
+
+static void modality_word(const page *p, const char *name)
+{
+    fputs("<span class=\"modality\">", p->out);
+    escape(p, name);
+    fputs("</span>", p->out);
+}
+
+static void labels(const page *p)
+{
+    if (!p->run->label_count) return;
+    fputs("<h2>Labels</h2>\n<p>Of the ten tiles nearest to a held-out one, the share with its "
+          "primary label (p@10), and with any label in common (p_any@10). Labels are not used for "
+          "training.</p>\n<div class=\"scroll\"><table><tr><th>direction</th>"
+          "<th class=\"number\">p@10</th><th class=\"number\">by chance</th>"
+          "<th class=\"number\">probes</th><th class=\"number\">p_any@10</th>"
+          "<th class=\"number\">by chance</th><th class=\"number\">probes</th></tr>\n",
+          p->out);
+    for (size_t i = 0; i < p->run->label_count; i++) {
+        const dip_run_labels *l = &p->run->labels[i];
+        fputs("<tr><td>", p->out);
+        modality_word(p, l->from);
+        fputs(" &rarr; ", p->out);
+        modality_word(p, l->to);
+        fputs("</td>", p->out);
+        share_cell(p, l->precision);
+        share_cell(p, l->chance);
+        cell(p, l->queries, 1);
+        share_cell(p, l->precision_any);
+        share_cell(p, l->chance_any);
+        cell(p, l->queries_any, 1);
+        fputs("</tr>\n", p->out);
+    }
+    fputs("</table></div>\n", p->out);
 }
 
 static void data(const page *p)
@@ -282,16 +337,16 @@ static void data(const page *p)
           p->out);
     for (size_t i = 0; i < run->band_count; i++) {
         const dip_run_band *b = &run->bands[i];
-        fputs("<tr><td><span class=\"modality\">", p->out);
-        escape(p, b->modality);
-        fputs("</span></td><td>", p->out);
+        fputs("<tr><td>", p->out);
+        modality_word(p, b->modality);
+        fputs("</td><td>", p->out);
         escape(p, b->band);
         fputs("</td><td>", p->out);
         escape(p, *b->unit ? b->unit : "?");
         fputs("</td>", p->out);
-        cell(p, b->gsd_m);
-        cell(p, b->mean);
-        cell(p, b->deviation);
+        cell(p, b->gsd_m, 2);
+        cell(p, b->mean, 4);
+        cell(p, b->deviation, 4);
         fputs("</tr>\n", p->out);
     }
     fputs("</table></div>\n", p->out);
@@ -326,8 +381,9 @@ static dip_status write_page(page *p)
     find_marks(p);
     head(p);
     figures(p);
-    charts(p);
-    dip_status status = dip_run_examples_write(p->out, p->archive, p->run);
+    dip_status status = charts(p);
+    if (!status) status = dip_run_examples_write(p->out, p->archive, p->run);
+    labels(p);
     data(p);
     dip_run_options_write(p->out, p->run);
     fputs("</main>\n<footer><p>A score is the cosine of two embeddings. recall@k: share of "

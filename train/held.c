@@ -9,6 +9,7 @@
 #include "train/blas.h"
 #include "train/metrics.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 enum { EXAMPLES = 4, MOST_COMBINATIONS = 6 };
@@ -20,6 +21,7 @@ typedef struct measurement {
     size_t combinations;
     dip_history *examples; /* NULL: none */
     uint64_t step;
+    bool labels;
 } measurement;
 
 /* Of a direction: the twin's rank and score for each pair. */
@@ -36,21 +38,6 @@ static int by_rank(const void *a, const void *b)
     return (x->pair > y->pair) - (x->pair < y->pair);
 }
 
-/* Positions of the nearest rows, best first; of equal scores the first. */
-static size_t nearest(const float *scores, size_t n, size_t *best)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t at = count;
-        while (at && scores[i] > scores[best[at - 1]]) at--;
-        if (at == DIP_HELD_HITS) continue;
-        if (count < DIP_HELD_HITS) count++;
-        for (size_t j = count - 1; j > at; j--) best[j] = best[j - 1];
-        best[at] = i;
-    }
-    return count;
-}
-
 static dip_status write_example(const measurement *m, const dip_held *held, int side,
                                 const char *kind, const found *f, float *scores)
 {
@@ -58,7 +45,8 @@ static dip_status write_example(const measurement *m, const dip_held *held, int 
     static const char *const score_names[] = {"score1", "score2", "score3", "score4", "score5"};
     const dip_dataset *d = held->dataset;
     const uint32_t *gallery = held->tiles[!side];
-    size_t best[DIP_HELD_HITS], n = 5;
+    uint32_t best[DIP_HELD_HITS];
+    size_t n = 5;
     const dip_mark marks[] = {{"from", d->modality[held->modality[side]].name},
                               {"to", d->modality[held->modality[!side]].name}};
     dip_field fields[5 + 2 * DIP_HELD_HITS] = {
@@ -69,7 +57,7 @@ static dip_status write_example(const measurement *m, const dip_held *held, int 
     dip_blas_abt(1, held->n, held->dim, 1, held->vectors[side] + f->pair * held->dim,
                  held->vectors[!side], 0, scores);
     fields[4] = (dip_field){"score", (double)scores[f->pair]};
-    size_t count = nearest(scores, held->n, best);
+    size_t count = dip_largest(scores, held->n, SIZE_MAX, DIP_HELD_HITS, best);
     for (size_t i = 0; i < count; i++) {
         fields[n++] = (dip_field){hit_names[i], (double)d->tiles[gallery[best[i]]]};
         fields[n++] = (dip_field){score_names[i], (double)scores[best[i]]};
@@ -129,13 +117,14 @@ static dip_status measure(void *context, const dip_held *held)
     for (int side = 0; side < 2 && !status; side++) status = measure_direction(m, held, side);
     m->sum.pairs += held->n;
     m->combinations++;
-    return status;
+    if (status || !m->labels || m->combinations > 1) return status;
+    return dip_held_label_precision(held, m->sum.labels, &m->sum.label_count);
 }
 
 dip_status dip_held_measure(dip_evaluator *evaluator, const char *examples, uint64_t step,
-                            dip_held_recall *out)
+                            bool labels, dip_held_recall *out)
 {
-    measurement m = {.step = step};
+    measurement m = {.step = step, .labels = labels};
     dip_status status = examples ? dip_history_open(&m.examples, examples, 0) : DIP_OK;
     if (!status) status = dip_evaluator_each(evaluator, measure, &m);
     dip_history_close(m.examples);

@@ -12,7 +12,7 @@
 #ifndef TRAIN_HELD_H
 #define TRAIN_HELD_H
 
-#include "train/evaluate.h"
+#include "train/held_labels.h"
 #include "train/history.h"
 
 enum { DIP_HELD_K = 10, DIP_HELD_DEPTHS = 3, DIP_HELD_HITS = 5 };
@@ -27,10 +27,12 @@ extern const size_t dip_held_depths[DIP_HELD_DEPTHS];
 typedef struct dip_held_recall {
     size_t pairs;
     double recall[2][DIP_HELD_DEPTHS];
+    dip_label_precision labels[DIP_LABEL_DIRECTIONS]; /* of the first combination, if asked for */
+    size_t label_count;
 } dip_held_recall;
 
-/** `examples`: the file to write at `step`; NULL: none. */
+/** `examples`: the file to write at `step`; NULL: none. `labels`: how alike are hits by label? */
 dip_status dip_held_measure(dip_evaluator *evaluator, const char *examples, uint64_t step,
-                            dip_held_recall *out);
+                            bool labels, dip_held_recall *out);
 
 #endif

@@ -436,3 +436,18 @@ dip_status dip_pair_recall(const float *queries, const float *gallery, size_t n,
     dip_free(rank);
     return status;
 }
+
+size_t dip_largest(const float *scores, size_t n, size_t skip, size_t k, uint32_t *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = count;
+        if (i == skip) continue;
+        while (at && scores[i] > scores[out[at - 1]]) at--;
+        if (at == k) continue;
+        if (count < k) count++;
+        for (size_t j = count - 1; j > at; j--) out[j] = out[j - 1];
+        out[at] = (uint32_t)i;
+    }
+    return count;
+}

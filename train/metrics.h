@@ -97,6 +97,12 @@ dip_status dip_pair_ranks(const float *queries, const float *gallery, size_t n, 
 /** Share of n ranks below k. */
 double dip_share_found(const size_t *rank, size_t n, size_t k);
 
+/**
+ * Positions of the k largest of n scores, best first, of equal ones the first; `skip` is left out (SIZE_MAX: none).
+ * Returns how many there are, at most k.
+ */
+size_t dip_largest(const float *scores, size_t n, size_t skip, size_t k, uint32_t *out);
+
 /* ---- the parts, for tests ---- */
 
 double dip_f1(double prec, double rec);

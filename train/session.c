@@ -3,8 +3,8 @@
 #include "train/session.h"
 
 #include "core/mem.h"
-#include "core/parallel.h"
 #include "core/status.h"
+#include "train/tell.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,65 +199,14 @@ static dip_status begin_weights(dip_session *t)
     return DIP_OK;
 }
 
-/* ---- history ---- */
-
-static dip_status tell_band(dip_session *t, const dip_modality *modality, const dip_band *band)
-{
-    const dip_mark marks[] = {
-        {"modality", modality->name}, {"band", band->name}, {"unit", band->unit}};
-    const dip_field fields[] = {
-        {"gsd_m", band->gsd_m}, {"mean", band->mean}, {"deviation", band->stddev}};
-    const dip_history_line line = {"band", t->cursor.total, marks, 3, fields, 3};
-    return dip_history_write(t->history, &line);
-}
-
-/* What the run learns from, and what learns. */
-static dip_status tell_data(dip_session *t)
-{
-    const dip_dataset *d = t->dataset;
-    const dip_mark marks[] = {{"held_out", d->held_note}};
-    const dip_field fields[] = {
-        {"pairs", (double)d->train_count},
-        {"held_pairs", (double)d->held_count},
-        {"parameters", (double)t->result->parameters},
-        {"dim", (double)dip_embedding_dim(dip_evaluator_embedding(t->evaluator))}};
-    const dip_history_line line = {"data", t->cursor.total, marks, 1, fields, 4};
-    dip_status status = dip_history_write(t->history, &line);
-    for (uint32_t m = 0; m < d->modality_count; m++)
-        for (uint32_t b = 0; !status && b < d->modality[m].band_count; b++)
-            status = tell_band(t, &d->modality[m], &d->modality[m].bands[b]);
-    return status;
-}
-
-static dip_status tell_start(dip_session *t)
-{
-    const dip_field fields[] = {{"time", (double)time(NULL)},
-                                {"threads", (double)dip_threads()},
-                                {"tiles_in_memory", (double)dip_tile_cache_count(t->cache)}};
-    const dip_history_line line = {"start", t->cursor.total, NULL, 0, fields, 3};
-    return dip_history_write(t->history, &line);
-}
-
 static dip_status open_history(dip_session *t)
 {
     char *path = dip_run_file(&t->run, "metrics.jsonl");
     dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
     dip_free(path);
-    if (!status && !t->cursor.total) status = tell_data(t);
-    if (!status) status = tell_start(t);
+    if (!status && !t->cursor.total) status = dip_tell_data(t);
+    if (!status) status = dip_tell_start(t);
     return status ? status : dip_events_open(&t->events, t->run.folder);
-}
-
-dip_status dip_session_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
-{
-    char tag[96];
-    const dip_history_line line = {kind, t->cursor.total, NULL, 0, fields, count};
-    dip_status status = dip_history_write(t->history, &line);
-    for (size_t i = 0; !status && i < count; i++) {
-        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
-        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
-    }
-    return status ? status : dip_events_flush(t->events);
 }
 
 /* ---- life ---- */

@@ -62,9 +62,6 @@ dip_checkpoint dip_session_checkpoint(dip_session *session);
 /** A line for people. */
 void dip_session_note(const dip_session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/** A line of metrics.jsonl, and the same as TensorBoard scalars "<kind>/<name>". */
-dip_status dip_session_tell(dip_session *session, const char *kind, const dip_field *fields,
-                            size_t count);
 
 /** Of this part of the run. */
 double dip_session_pairs_per_second(const dip_session *session);

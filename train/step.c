@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "train/backward.h"
+#include "train/tell.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ static dip_status tell_step(dip_session *t, const dip_loss_values *v, double rat
                                 {"rate", rate},
                                 {"gradient", t->last_norm},
                                 {"pairs_per_second", dip_session_pairs_per_second(t)}};
-    return dip_session_tell(t, "step", fields, sizeof fields / sizeof *fields);
+    return dip_tell(t, "step", fields, sizeof fields / sizeof *fields);
 }
 
 /* ---- what went wrong ---- */

@@ -1,6 +1,7 @@
 /*
  * The course of a run; see trainer.h. Epochs end with a line in metrics.jsonl, sometimes with an evaluation. Checkpoints
- * hold all that is not a function of (options, data, cursor). Setting up is in session.c, a step in step.c.
+ * hold all that is not a function of (options, data, cursor). Setting up is in session.c, a step in step.c,
+ * what is told in tell.c.
  */
 #include "train/trainer.h"
 
@@ -10,6 +11,7 @@
 #include "core/status.h"
 #include "encoder/model.h"
 #include "train/session.h"
+#include "train/tell.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,11 +53,11 @@ static dip_status write_model(dip_session *t, const char *path, uint64_t epochs)
 }
 
 /* Measures what the evaluator holds; the examples are those of the weights that the model would have. */
-static dip_status measure(dip_session *t, bool examples, dip_held_recall *out)
+static dip_status measure(dip_session *t, bool examples, bool labels, dip_held_recall *out)
 {
     char *path = dip_run_file(&t->run, "examples.jsonl");
     dip_status status =
-        path ? dip_held_measure(t->evaluator, examples ? path : NULL, t->cursor.total, out)
+        path ? dip_held_measure(t->evaluator, examples ? path : NULL, t->cursor.total, labels, out)
              : DIP_ENOMEM;
     dip_free(path);
     return status;
@@ -75,24 +77,10 @@ static dip_status judge(dip_session *t, const double recall[2])
     dip_held_recall held;
     char *path = best_path(t);
     dip_status status = path ? write_model(t, path, t->cursor.epoch + 1) : DIP_ENOMEM;
-    if (!status) status = measure(t, true, &held);
+    if (!status) status = measure(t, true, true, &held);
+    if (!status) status = dip_tell_labels(t, &held);
     dip_free(path);
     return status;
-}
-
-static dip_status tell_recall(dip_session *t, const char *kind, const dip_held_recall *r,
-                              double seconds)
-{
-    const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
-                                {"recall_forward", r->recall[0][2]},
-                                {"recall_backward", r->recall[1][2]},
-                                {"recall_forward_1", r->recall[0][0]},
-                                {"recall_backward_1", r->recall[1][0]},
-                                {"recall_forward_5", r->recall[0][1]},
-                                {"recall_backward_5", r->recall[1][1]},
-                                {"pairs", (double)r->pairs},
-                                {"seconds", seconds}};
-    return dip_session_tell(t, kind, fields, sizeof fields / sizeof *fields);
 }
 
 static void show(dip_session *t)
@@ -107,11 +95,11 @@ static dip_status evaluate(dip_session *t)
     bool last = t->options->keep == DIP_KEEP_LAST;
     double began = dip_session_seconds();
     dip_status status = take_weights(t, last ? FIT_TILES : FINAL_FIT_TILES);
-    if (!status) status = measure(t, last, &held);
+    if (!status) status = measure(t, last, false, &held);
     if (status == DIP_EINVAL) return dip_session_unstable(t);
     if (status || !held.pairs) return status;
     for (int side = 0; side < 2; side++) t->result->recall[side] = held.recall[side][2];
-    status = tell_recall(t, "evaluation", &held, dip_session_seconds() - began);
+    status = dip_tell_recall(t, "evaluation", &held, dip_session_seconds() - began);
     return status ? status : judge(t, t->result->recall);
 }
 
@@ -139,25 +127,11 @@ static bool evaluation_due(const dip_session *t)
     return epoch == (uint64_t)t->options->epochs || (every && epoch % every == 0);
 }
 
-/* Of a continued epoch, time and throughput are of the part since. */
-static dip_status tell_epoch(dip_session *t, double loss)
-{
-    double seconds = dip_session_seconds() - t->lap.began;
-    double waited = dip_loader_waited(t->loader) - t->lap.waited;
-    const dip_field fields[] = {
-        {"epoch", (double)t->cursor.epoch},
-        {"loss", loss},
-        {"seconds", seconds},
-        {"pairs_per_second", seconds > 0 ? (double)t->lap.pairs / seconds : 0},
-        {"waiting", seconds > 0 ? waited / seconds : 0}};
-    return dip_session_tell(t, "epoch", fields, sizeof fields / sizeof *fields);
-}
-
 static dip_status end_epoch(dip_session *t)
 {
     double loss = t->cursor.loss_sum / (double)t->epoch_steps;
     bool due = evaluation_due(t);
-    dip_status status = tell_epoch(t, loss);
+    dip_status status = dip_tell_epoch(t, loss);
     if (!status && due) status = evaluate(t);
     if (status) return status;
     if (due || dip_session_seconds() - t->last_note > NOTE_SECONDS) note_epoch(t, loss, due);
@@ -257,10 +231,12 @@ static dip_status measure_model(dip_session *t)
         memcpy(recall, t->cursor.best, sizeof t->cursor.best);
         return DIP_OK;
     }
-    dip_status status = measure(t, true, &held);
+    dip_status status = measure(t, true, true, &held);
     for (int side = 0; side < 2 && !status; side++) recall[side] = held.recall[side][2];
+    if (!status) status = dip_tell_labels(t, &held);
     if (status || !held.pairs) return status;
-    return tell_recall(t, "result", &held, dip_session_seconds() - began);
+    dip_note_labels(t, &held);
+    return dip_tell_recall(t, "result", &held, dip_session_seconds() - began);
 }
 
 static dip_status finish(dip_session *t)

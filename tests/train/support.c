@@ -112,6 +112,8 @@ static void add_tile(dip_batch *batch, const support_plan *plan, size_t place, u
     static float radar[FINE * FINE];
     static uint16_t fine[FINE * FINE], coarse[COARSE * COARSE];
     static uint8_t grey[COARSE * COARSE];
+    static const char *const lands[] = {"field", "water", "town"};
+    const char *land = plan->labels ? lands[place % 3] : "";
     char name[32], place_name[32], scene[32] = "";
     dip_rng rng;
     dip_rng_init(&rng, 78 + date, place * 4 + modality);
@@ -126,6 +128,8 @@ static void add_tile(dip_batch *batch, const support_plan *plan, size_t place, u
                               .south = NAN,
                               .east = NAN,
                               .north = NAN,
+                              .labels = land,
+                              .primary_label = land,
                               .split = split_of(plan, place),
                               .scene = scene},
                      .plane_count = modality == 1 ? 2 : 1};

@@ -9,6 +9,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ typedef struct support_plan {
     size_t scene_places; /* places a scene; 0: scenes are not known */
     size_t modalities;   /* 2 or 3 */
     size_t dates;        /* tiles of each modality at a place; 0: 1 */
+    bool labels;         /* place i is of land i % 3, "field", "water" or "town" */
     size_t nan_place;    /* 1-based: the radar tile there has a NaN; 0: none */
 } support_plan;
 

@@ -8,9 +8,9 @@
 
 #include <math.h>
 
-enum { HELD = 20, MOST = 40 };
+enum { HELD = 30, MOST = 40 };
 
-static const support_plan plan = {.places = 60, .splits = "ttv"};
+static const support_plan plan = {.places = 60, .splits = "ttvv", .labels = true};
 
 /* ---- a run, once ---- */
 
@@ -50,7 +50,7 @@ static int clean(void **state)
 /* ---- history ---- */
 
 typedef struct seen {
-    int data, bands, starts, epochs, evaluations, results;
+    int data, bands, starts, epochs, evaluations, results, labels;
     double recall;
 } seen;
 
@@ -58,6 +58,15 @@ static dip_status take(void *payload, const dip_history_line *line)
 {
     seen *s = payload;
     s->data += !strcmp(line->kind, "data");
+    if (!strcmp(line->kind, "labels")) {
+        double precision = dip_history_value(line, "precision");
+        bool same = !strcmp(dip_history_text(line, "from"), dip_history_text(line, "to"));
+        s->labels++;
+        assert_true(precision > 0 && precision <= 1);
+        assert_true(dip_history_value(line, "precision_any") == precision);
+        assert_true(dip_history_value(line, "queries") == HELD);
+        assert_true(fabs(dip_history_value(line, "chance") - (same ? 9.0 / 29 : 1.0 / 3)) < 1e-6);
+    }
     s->starts += !strcmp(line->kind, "start");
     if (!strcmp(line->kind, "band")) {
         s->bands++;
@@ -87,6 +96,7 @@ static void history_tells_the_run(void **state)
     seen s = {.data = 0};
     assert_int_equal(dip_history_read(support_path("held/runs/m/metrics.jsonl"), take, &s), DIP_OK);
     assert_true(s.data == 1 && s.starts == 1 && s.bands == 3);
+    assert_int_equal(s.labels, 4);
     assert_true(s.epochs == 3 && s.evaluations == 3 && s.results == 1);
     assert_true(fabs(s.recall - result.recall[0]) < 1e-6);
     assert_int_equal(shown.shown, s.evaluations + s.results);

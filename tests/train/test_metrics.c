@@ -340,6 +340,20 @@ static void test_memory_failures_are_reported(void **state)
     assert_int_equal(failures, 4);
 }
 
+static void largest_are_in_order(void **state)
+{
+    static const float scores[] = {1, 3, 2, 3, -1, 0};
+    uint32_t out[6];
+    (void)state;
+    assert_int_equal(dip_largest(scores, 6, SIZE_MAX, 3, out), 3);
+    assert_true(out[0] == 1 && out[1] == 3 && out[2] == 2);
+    assert_int_equal(dip_largest(scores, 6, 1, 2, out), 2);
+    assert_true(out[0] == 3 && out[1] == 2);
+    assert_int_equal(dip_largest(scores, 2, 0, 6, out), 1);
+    assert_true(out[0] == 1);
+    assert_int_equal(dip_largest(scores, 0, 0, 6, out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_pair_recall_of_vectors_by_hand),
         cmocka_unit_test(test_collapsed_and_broken_encoders_find_nothing),
         cmocka_unit_test(test_memory_failures_are_reported),
+        cmocka_unit_test(largest_are_in_order),
     };
     return cmocka_run_group_tests_name("train/metrics", tests, NULL, NULL);
 }

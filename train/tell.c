@@ -1,0 +1,127 @@
+/* What a session tells its history; see tell.h. */
+#include "train/tell.h"
+
+#include "core/parallel.h"
+#include "core/status.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+dip_status dip_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
+{
+    char tag[96];
+    const dip_history_line line = {kind, t->cursor.total, NULL, 0, fields, count};
+    dip_status status = dip_history_write(t->history, &line);
+    for (size_t i = 0; !status && i < count; i++) {
+        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
+        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
+    }
+    return status ? status : dip_events_flush(t->events);
+}
+
+static dip_status tell_band(dip_session *t, const dip_modality *modality, const dip_band *band)
+{
+    const dip_mark marks[] = {
+        {"modality", modality->name}, {"band", band->name}, {"unit", band->unit}};
+    const dip_field fields[] = {
+        {"gsd_m", band->gsd_m}, {"mean", band->mean}, {"deviation", band->stddev}};
+    const dip_history_line line = {"band", t->cursor.total, marks, 3, fields, 3};
+    return dip_history_write(t->history, &line);
+}
+
+dip_status dip_tell_data(dip_session *t)
+{
+    const dip_dataset *d = t->dataset;
+    const dip_mark marks[] = {{"held_out", d->held_note}};
+    const dip_field fields[] = {
+        {"pairs", (double)d->train_count},
+        {"held_pairs", (double)d->held_count},
+        {"parameters", (double)t->result->parameters},
+        {"dim", (double)dip_embedding_dim(dip_evaluator_embedding(t->evaluator))}};
+    const dip_history_line line = {"data", t->cursor.total, marks, 1, fields, 4};
+    dip_status status = dip_history_write(t->history, &line);
+    for (uint32_t m = 0; m < d->modality_count; m++)
+        for (uint32_t b = 0; !status && b < d->modality[m].band_count; b++)
+            status = tell_band(t, &d->modality[m], &d->modality[m].bands[b]);
+    return status;
+}
+
+dip_status dip_tell_start(dip_session *t)
+{
+    const dip_field fields[] = {{"time", (double)time(NULL)},
+                                {"threads", (double)dip_threads()},
+                                {"tiles_in_memory", (double)dip_tile_cache_count(t->cache)}};
+    const dip_history_line line = {"start", t->cursor.total, NULL, 0, fields, 3};
+    return dip_history_write(t->history, &line);
+}
+
+dip_status dip_tell_epoch(dip_session *t, double loss)
+{
+    double seconds = dip_session_seconds() - t->lap.began;
+    double waited = dip_loader_waited(t->loader) - t->lap.waited;
+    const dip_field fields[] = {
+        {"epoch", (double)t->cursor.epoch},
+        {"loss", loss},
+        {"seconds", seconds},
+        {"pairs_per_second", seconds > 0 ? (double)t->lap.pairs / seconds : 0},
+        {"waiting", seconds > 0 ? waited / seconds : 0}};
+    return dip_tell(t, "epoch", fields, sizeof fields / sizeof *fields);
+}
+
+dip_status dip_tell_recall(dip_session *t, const char *kind, const dip_held_recall *held,
+                           double seconds)
+{
+    const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
+                                {"recall_forward", held->recall[0][2]},
+                                {"recall_backward", held->recall[1][2]},
+                                {"recall_forward_1", held->recall[0][0]},
+                                {"recall_backward_1", held->recall[1][0]},
+                                {"recall_forward_5", held->recall[0][1]},
+                                {"recall_backward_5", held->recall[1][1]},
+                                {"pairs", (double)held->pairs},
+                                {"seconds", seconds}};
+    return dip_tell(t, kind, fields, sizeof fields / sizeof *fields);
+}
+
+static dip_status tell_direction(dip_session *t, const dip_label_precision *p)
+{
+    const dip_modality *modality = t->dataset->modality;
+    const dip_mark marks[] = {{"from", modality[p->from].name}, {"to", modality[p->to].name}};
+    const dip_field fields[] = {{"precision", p->primary.queries ? p->primary.value : NAN},
+                                {"chance", p->primary.queries ? p->primary.chance : NAN},
+                                {"queries", (double)p->primary.queries},
+                                {"precision_any", p->any.queries ? p->any.value : NAN},
+                                {"chance_any", p->any.queries ? p->any.chance : NAN},
+                                {"queries_any", (double)p->any.queries}};
+    const dip_history_line line = {"labels", t->cursor.total, marks, 2, fields, 6};
+    return dip_history_write(t->history, &line);
+}
+
+dip_status dip_tell_labels(dip_session *t, const dip_held_recall *held)
+{
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < held->label_count && !status; i++)
+        status = tell_direction(t, &held->labels[i]);
+    return status;
+}
+
+void dip_note_labels(const dip_session *t, const dip_held_recall *held)
+{
+    char text[300] = "";
+    size_t used = 0;
+    double chance = 0;
+    bool primary = held->label_count && held->labels[0].primary.queries;
+    for (size_t i = 0; i < held->label_count && used < sizeof text; i++) {
+        const dip_label_precision *p = &held->labels[i];
+        const dip_metric *m = primary ? &p->primary : &p->any;
+        int n = snprintf(text + used, sizeof text - used, "%s%s to %s %.3f", i ? ", " : "",
+                         t->dataset->modality[p->from].name, t->dataset->modality[p->to].name,
+                         m->value);
+        used += n > 0 ? (size_t)n : 0;
+        chance += m->chance / (double)held->label_count;
+    }
+    if (used)
+        dip_session_note(t, "%s@%d of held-out tiles: %s (by chance %.2f)", primary ? "p" : "p_any",
+                         DIP_HELD_K, text, chance);
+}

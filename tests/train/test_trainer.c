@@ -300,7 +300,7 @@ static void every_loss_can_be_trained_with(void **state)
 static void an_allocation_may_fail_anywhere(void **state)
 {
     (void)state;
-    dip_train_options options = support_options("m");
+    dip_train_options options = all_losses();
     dip_train_result result;
     dip_archive *archive = support_archive("allocation", &plain);
     options.epochs = 1;

@@ -4,12 +4,13 @@
  *   bench_archive [--tiles 2000] [--repeats 5] [--dim 128] ARCHIVE SCRATCH
  *
  * Takes tiles of ARCHIVE into memory, writes them into a new archive SCRATCH (removed afterwards), and reads them back in random
- * order. One JSON object a line: "s" is the median by the clock, "cpu_s" the processor time of all threads of that repeat, which other
+ * order. One JSON object a line: "s" is the median by the clock, "cpu_s" the mean processor time of all threads, which other
  * work on the machine disturbs least. DIP_THREADS sets the threads.
  */
 #define _GNU_SOURCE
 #include <diptych/archive.h>
 
+#include "bench/support.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "core/rng.h"
@@ -19,9 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { PER_BATCH = 256, MAX_REPEATS = 100, LOOKUPS = 100 };
+enum { PER_BATCH = 256, LOOKUPS = 100 };
 
 typedef struct bench {
     const char *source, *scratch;
@@ -29,7 +29,7 @@ typedef struct bench {
     dip_archive *archive; /* SCRATCH */
     dip_tile **made;
     uint64_t *order; /* ids of SCRATCH, shuffled */
-    float *vectors;  /* (tiles, dim) */
+    float *vectors;  /* (tiles or LOOKUPS, dim) */
 } bench;
 
 static void must(dip_status status)
@@ -39,41 +39,15 @@ static void must(dip_status status)
     exit(1);
 }
 
-static double seconds_of(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-typedef struct timing {
-    double wall, cpu;
-} timing;
-
-static int compare(const void *a, const void *b)
-{
-    const timing *x = a, *y = b;
-    return (x->wall > y->wall) - (x->wall < y->wall);
-}
-
 /* Median by the clock of b->repeats calls after a warm-up. */
-static void measure(bench *b, const char *what, size_t items, void (*fn)(bench *b))
+static void measure(bench *b, const char *what, size_t items, void (*fn)(void *))
 {
-    timing t[MAX_REPEATS];
     fn(b);
-    for (size_t i = 0; i < b->repeats; i++) {
-        double wall = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-        fn(b);
-        t[i].wall = seconds_of(CLOCK_MONOTONIC) - wall;
-        t[i].cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    }
-    qsort(t, b->repeats, sizeof *t, compare);
-    timing m = t[b->repeats / 2];
-    printf("{\"bench\":\"archive\",\"what\":\"%s\",\"items\":%zu,\"threads\":%u,\"s\":%.6f,\"cpu_"
-           "s\":%.6f,"
+    const bench_timing t = bench_measure(fn, b, 0, b->repeats);
+    printf("{\"what\":\"%s\",\"items\":%zu,\"threads\":%u,\"s\":%.6f,\"cpu_s\":%.6f,"
            "\"items_s\":%.0f,\"items_cpu_s\":%.0f}\n",
-           what, items, dip_threads(), m.wall, m.cpu, (double)items / m.wall,
-           (double)items / m.cpu);
+           what, items, dip_threads(), t.median, t.cpu, (double)items / t.median,
+           (double)items / t.cpu);
     fflush(stdout);
 }
 
@@ -87,7 +61,7 @@ static void load_tiles(bench *b)
     if (b->tiles > n) b->tiles = n;
     b->made = calloc(b->tiles, sizeof(dip_tile *));
     b->order = calloc(b->tiles, sizeof *b->order);
-    b->vectors = calloc(b->tiles * b->dim, sizeof *b->vectors);
+    b->vectors = calloc((b->tiles > LOOKUPS ? b->tiles : LOOKUPS) * b->dim, sizeof *b->vectors);
     for (size_t i = 0; i < b->tiles; i++)
         must(dip_archive_tile(source, ids[i * n / b->tiles], &b->made[i]));
     dip_ids_free(ids);
@@ -133,10 +107,15 @@ static dip_status read_one(void *context, size_t task, unsigned worker)
     return status;
 }
 
-static void read_tiles(bench *b) { must(dip_parallel_for(b->tiles, read_one, b)); }
-
-static void verify(bench *b)
+static void read_tiles(void *context)
 {
+    const bench *b = context;
+    must(dip_parallel_for(b->tiles, read_one, context));
+}
+
+static void verify(void *context)
+{
+    bench *b = context;
     uint64_t faults;
     must(dip_archive_verify(b->archive, NULL, NULL, NULL, NULL, &faults));
     if (faults) exit(1);
@@ -169,8 +148,9 @@ static void make_vectors(bench *b)
     }
 }
 
-static void write_embeddings(bench *b)
+static void write_embeddings(void *context)
 {
+    bench *b = context;
     dip_batch *batch;
     must(dip_batch_begin(&batch, b->archive));
     must(dip_batch_add_embeddings(batch, "bench", 0, b->order, b->vectors, of_first(b, b->order),
@@ -178,15 +158,17 @@ static void write_embeddings(bench *b)
     must(dip_batch_commit(batch));
 }
 
-static void read_embeddings(bench *b)
+static void read_embeddings(void *context)
 {
+    bench *b = context;
     dip_embeddings all;
     must(dip_archive_embeddings(b->archive, "bench", 0, &all));
     dip_embeddings_fini(&all);
 }
 
-static void look_up(bench *b)
+static void look_up(void *context)
 {
+    bench *b = context;
     static dip_rng rng;
     uint64_t ids[LOOKUPS];
     size_t n = of_first(b, b->order);
@@ -210,8 +192,9 @@ static void shuffle(bench *b)
     }
 }
 
-static void rewrite(bench *b)
+static void rewrite(void *context)
 {
+    bench *b = context;
     remove_all(b);
     write_tiles(b);
 }
@@ -222,7 +205,7 @@ static void run(bench *b)
     load_tiles(b);
     write_tiles(b);
     must(dip_archive_count(b->archive, &counts));
-    printf("{\"bench\":\"archive\",\"what\":\"bytes\",\"tiles\":%zu,\"raw\":%.0f,\"stored\":%.0f,"
+    printf("{\"what\":\"bytes\",\"tiles\":%zu,\"raw\":%.0f,\"stored\":%.0f,"
            "\"in_file\":%.0f}\n",
            b->tiles, (double)counts.raw_bytes / (double)b->tiles,
            (double)counts.tile_bytes / (double)b->tiles,
@@ -252,7 +235,7 @@ int main(int argc, char **argv)
         if (option == 'd') b.dim = value;
         if (option == '?' || value == 0) return 2;
     }
-    if (argc - optind != 2 || b.repeats > MAX_REPEATS) {
+    if (argc - optind != 2) {
         fprintf(stderr,
                 "usage: bench_archive [--tiles N] [--repeats N] [--dim N] ARCHIVE SCRATCH\n");
         return 2;

@@ -1,11 +1,14 @@
 /*
- * The loader; see batch.h. Two slots go round: the background thread fills one while the trainer uses the other. The
- * thread does not touch the pool, which belongs to the step.
+ * The loader; see batch.h. A few slots go round, one more than there are background threads: batch i is made in slot
+ * i % slots, by whichever thread comes for it, while the trainer uses an earlier one. Who comes takes the next batch's
+ * list of pairs under the lock, so there is one plan, of the epoch that the last batch begun belongs to. The threads do
+ * not touch the pool, which belongs to the step.
  */
 #define _GNU_SOURCE
 #include "train/batch.h"
 
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/status.h"
 
 #include <pthread.h>
@@ -13,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SLOTS = 2 };
+enum { MOST_THREADS = 8, POOL_SHARE = 4 };
 
 /* Separate streams for separate purposes. */
 static const uint64_t order_tag = 0x6f72646572, pair_tag = 0x70616972;
@@ -27,26 +30,37 @@ typedef struct plan {
     size_t steps;
 } plan;
 
+typedef struct slot {
+    dip_train_batch batch;
+    uint64_t epoch;
+    bool done;         /* under the lock: made, or failed */
+    dip_status status; /* why it could not be made */
+    char *line;
+} slot;
+
+typedef struct worker {
+    dip_loader *loader;
+    pthread_t thread;
+    dip_image image;
+    float *scratch;
+} worker;
+
 struct dip_loader {
     const dip_dataset *dataset;
     const dip_tile_cache *cache;
     dip_loader_options options;
-    plan plan;
-    dip_image image; /* of the background thread */
-    float *scratch;
-    dip_train_batch slots[SLOTS];
+    worker workers[MOST_THREADS];
+    slot slots[MOST_THREADS + 1];
+    size_t worker_count, slot_count, running;
     double waited;
-    pthread_t thread;
-    bool running;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under the lock */
-    uint64_t made, taken; /* batches made and given back; slot i % SLOTS */
-    bool in_use;          /* the caller works on batch `taken` */
+    plan plan;
+    uint64_t epoch, step;    /* of the next batch to begin */
+    uint64_t claimed, taken; /* batches begun and given back */
+    bool in_use;             /* the caller works on batch `taken` */
     bool stop;
-    dip_status failure;
-    char *line;
-    uint64_t epoch, step; /* where the thread begins */
 };
 
 /* ---- plan ---- */
@@ -106,25 +120,27 @@ static void plan_epoch(plan *p, const dip_dataset *d, uint64_t seed, uint64_t ep
 
 /* ---- one batch ---- */
 
-static dip_status make_input(dip_loader *loader, const dip_pair *pair, int side,
-                             const dip_view *view, uint64_t seed, float *out)
+static dip_status make_input(worker *w, const dip_pair *pair, int side, const dip_view *view,
+                             uint64_t seed, float *out)
 {
+    const dip_loader *loader = w->loader;
     const dip_modality *modality = &loader->dataset->modality[pair->modality[side]];
     uint32_t px = loader->options.input_px;
     dip_rng rng;
     dip_rng_init(&rng, seed, (uint64_t)side);
     uint32_t tile = pair->first[side] + dip_rng_below(&rng, pair->count[side]);
-    dip_status status = dip_tile_cache_get(loader->cache, tile, &loader->image);
+    dip_status status = dip_tile_cache_get(loader->cache, tile, &w->image);
     if (!status)
-        status = dip_view_cut(view, loader->image.values, loader->image.width, loader->image.height,
-                              modality->band_count, px, loader->scratch, out);
+        status = dip_view_cut(view, w->image.values, w->image.width, w->image.height,
+                              modality->band_count, px, w->scratch, out);
     if (!status) dip_augment_values(&loader->options.augment, modality, px, &rng, out);
     return status;
 }
 
-static dip_status make_pair(dip_loader *loader, uint64_t epoch, uint32_t position, size_t row,
-                            dip_train_batch *slot)
+static dip_status make_pair(worker *w, uint64_t epoch, uint32_t position, size_t row,
+                            dip_train_batch *batch)
 {
+    const dip_loader *loader = w->loader;
     const dip_pair *pair = &loader->dataset->train[position];
     size_t pixels = (size_t)loader->options.input_px * loader->options.input_px;
     dip_rng rng;
@@ -136,64 +152,74 @@ static dip_status make_pair(dip_loader *loader, uint64_t epoch, uint32_t positio
     for (int side = 0; side < 2 && !status; side++) {
         size_t size = pixels * loader->dataset->modality[pair->modality[side]].band_count;
         const dip_view *view = side && loader->options.independent ? &second : &first;
-        status = make_input(loader, pair, side, view, seed, slot->input[side] + row * size);
+        status = make_input(w, pair, side, view, seed, batch->input[side] + row * size);
     }
     return status;
 }
 
-static dip_status make_batch(dip_loader *loader, uint64_t epoch, uint64_t step,
-                             dip_train_batch *slot)
+static dip_status make_batch(worker *w, slot *to)
 {
-    const plan *p = &loader->plan;
-    uint32_t batch = p->turn[step];
-    const uint32_t *order = p->order + p->start[batch];
-    slot->n = p->length[batch];
-    memcpy(slot->pair, order, slot->n * sizeof *order);
-    memcpy(slot->modality, loader->dataset->train[order[0]].modality, sizeof slot->modality);
     dip_status status = DIP_OK;
-    for (size_t i = 0; !status && i < slot->n; i++)
-        status = make_pair(loader, epoch, order[i], i, slot);
+    for (size_t i = 0; !status && i < to->batch.n; i++)
+        status = make_pair(w, to->epoch, to->batch.pair[i], i, &to->batch);
     return status;
 }
 
-/* ---- the thread ---- */
+/* ---- the threads ---- */
 
-/* Waits for a free slot; false: stop. */
-static bool wait_for_slot(dip_loader *loader)
+/* With the lock held: writes down which pairs the next batch is of, and moves on. */
+static void begin_batch(dip_loader *loader, slot *to)
 {
-    pthread_mutex_lock(&loader->lock);
-    while (!loader->stop && loader->made - loader->taken >= SLOTS)
-        pthread_cond_wait(&loader->changed, &loader->lock);
-    bool go_on = !loader->stop;
-    pthread_mutex_unlock(&loader->lock);
-    return go_on;
+    plan *p = &loader->plan;
+    if (loader->step == p->steps) {
+        loader->step = 0;
+        plan_epoch(p, loader->dataset, loader->options.seed, ++loader->epoch);
+    }
+    uint32_t batch = p->turn[loader->step++];
+    const uint32_t *order = p->order + p->start[batch];
+    to->epoch = loader->epoch;
+    to->done = false;
+    to->batch.n = p->length[batch];
+    memcpy(to->batch.pair, order, to->batch.n * sizeof *order);
+    memcpy(to->batch.modality, loader->dataset->train[order[0]].modality,
+           sizeof to->batch.modality);
 }
 
-static void hand_over(dip_loader *loader, dip_status status)
+/* Waits for a free slot; NULL: stop. */
+static slot *claim(dip_loader *loader)
+{
+    slot *free_slot = NULL;
+    pthread_mutex_lock(&loader->lock);
+    while (!loader->stop && loader->claimed - loader->taken >= loader->slot_count)
+        pthread_cond_wait(&loader->changed, &loader->lock);
+    if (!loader->stop) {
+        free_slot = &loader->slots[loader->claimed++ % loader->slot_count];
+        begin_batch(loader, free_slot);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return free_slot;
+}
+
+static void hand_over(dip_loader *loader, slot *made, dip_status status)
 {
     pthread_mutex_lock(&loader->lock);
-    if (status) {
-        loader->failure = status;
-        loader->line = dip_strdup(dip_last_error());
-    } else {
-        loader->made++;
-    }
+    made->done = true;
+    made->status = status;
+    if (status) made->line = dip_strdup(dip_last_error());
     pthread_cond_broadcast(&loader->changed);
     pthread_mutex_unlock(&loader->lock);
 }
 
+/* Ends after a failure: no later batch is asked for. */
 static void *work(void *context)
 {
-    dip_loader *loader = context;
-    uint64_t step = loader->step, slot = 0;
+    worker *w = context;
     dip_status status = DIP_OK;
-    for (uint64_t epoch = loader->epoch; !status; epoch++, step = 0) {
-        plan_epoch(&loader->plan, loader->dataset, loader->options.seed, epoch);
-        for (; !status && step < loader->plan.steps; step++) {
-            if (!wait_for_slot(loader)) return NULL;
-            status = make_batch(loader, epoch, step, &loader->slots[slot++ % SLOTS]);
-            hand_over(loader, status);
-        }
+    while (!status) {
+        slot *to = claim(w->loader);
+        if (!to) break;
+        status = make_batch(w, to);
+        hand_over(w->loader, to, status);
     }
     return NULL;
 }
@@ -207,17 +233,27 @@ static dip_status make_slots(dip_loader *loader)
         if (loader->dataset->modality[m].band_count > widest)
             widest = loader->dataset->modality[m].band_count;
     size_t bytes = px * px * widest * sizeof(float);
-    loader->scratch = dip_alloc_aligned(bytes);
-    if (!loader->scratch) return DIP_ENOMEM;
-    for (int i = 0; i < SLOTS; i++) {
-        loader->slots[i].pair = dip_alloc(loader->options.batch * sizeof(uint32_t));
-        if (!loader->slots[i].pair) return DIP_ENOMEM;
+    for (size_t i = 0; i < loader->worker_count; i++) {
+        loader->workers[i].loader = loader;
+        loader->workers[i].scratch = dip_alloc_aligned(bytes);
+        if (!loader->workers[i].scratch) return DIP_ENOMEM;
+    }
+    for (size_t i = 0; i < loader->slot_count; i++) {
+        dip_train_batch *batch = &loader->slots[i].batch;
+        batch->pair = dip_alloc(loader->options.batch * sizeof *batch->pair);
+        if (!batch->pair) return DIP_ENOMEM;
         for (int side = 0; side < 2; side++) {
-            loader->slots[i].input[side] = dip_alloc_aligned(loader->options.batch * bytes);
-            if (!loader->slots[i].input[side]) return DIP_ENOMEM;
+            batch->input[side] = dip_alloc_aligned(loader->options.batch * bytes);
+            if (!batch->input[side]) return DIP_ENOMEM;
         }
     }
     return DIP_OK;
+}
+
+static size_t choose_threads(size_t wanted)
+{
+    size_t n = wanted ? wanted : dip_threads() / POOL_SHARE;
+    return n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n;
 }
 
 dip_status dip_loader_create(dip_loader **out, const dip_dataset *dataset,
@@ -228,6 +264,8 @@ dip_status dip_loader_create(dip_loader **out, const dip_dataset *dataset,
     loader->dataset = dataset;
     loader->cache = cache;
     loader->options = *options;
+    loader->worker_count = choose_threads(options->threads);
+    loader->slot_count = loader->worker_count + 1;
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->changed, NULL);
     dip_status status = plan_make(&loader->plan, dataset, options->batch);
@@ -240,55 +278,68 @@ dip_status dip_loader_create(dip_loader **out, const dip_dataset *dataset,
     return DIP_OK;
 }
 
-static void stop_thread(dip_loader *loader)
+static void stop_threads(dip_loader *loader)
 {
-    if (!loader->running) return;
     pthread_mutex_lock(&loader->lock);
     loader->stop = true;
     pthread_cond_broadcast(&loader->changed);
     pthread_mutex_unlock(&loader->lock);
-    pthread_join(loader->thread, NULL);
-    loader->running = loader->stop = false;
+    while (loader->running) pthread_join(loader->workers[--loader->running].thread, NULL);
+    loader->stop = false;
+}
+
+static void forget_batches(dip_loader *loader)
+{
+    for (size_t i = 0; i < loader->slot_count; i++) {
+        dip_free(loader->slots[i].line);
+        loader->slots[i].line = NULL;
+        loader->slots[i].done = false;
+    }
+    loader->claimed = loader->taken = 0;
+    loader->in_use = false;
+    loader->waited = 0;
 }
 
 void dip_loader_destroy(dip_loader *loader)
 {
     if (!loader) return;
-    stop_thread(loader);
+    stop_threads(loader);
+    forget_batches(loader);
     pthread_mutex_destroy(&loader->lock);
     pthread_cond_destroy(&loader->changed);
-    for (int i = 0; i < SLOTS; i++) {
-        for (int side = 0; side < 2; side++) dip_free_aligned(loader->slots[i].input[side]);
-        dip_free(loader->slots[i].pair);
+    for (size_t i = 0; i < loader->slot_count; i++) {
+        dip_train_batch *batch = &loader->slots[i].batch;
+        for (int side = 0; side < 2; side++) dip_free_aligned(batch->input[side]);
+        dip_free(batch->pair);
     }
-    dip_free_aligned(loader->scratch);
-    dip_image_fini(&loader->image);
+    for (size_t i = 0; i < loader->worker_count; i++) {
+        dip_free_aligned(loader->workers[i].scratch);
+        dip_image_fini(&loader->workers[i].image);
+    }
     dip_free(loader->plan.order);
     dip_free(loader->plan.start);
     dip_free(loader->plan.length);
     dip_free(loader->plan.turn);
-    dip_free(loader->line);
     dip_free(loader);
 }
 
 uint64_t dip_loader_steps(const dip_loader *loader) { return loader->plan.steps; }
 double dip_loader_waited(const dip_loader *loader) { return loader->waited; }
 
+/* Fewer threads than wanted are no failure, none is. */
 dip_status dip_loader_start(dip_loader *loader, uint64_t epoch, uint64_t step)
 {
-    stop_thread(loader);
-    dip_free(loader->line);
-    loader->line = NULL;
-    loader->failure = DIP_OK;
-    loader->made = loader->taken = 0;
-    loader->in_use = false;
-    loader->waited = 0;
+    stop_threads(loader);
+    forget_batches(loader);
     loader->epoch = epoch;
     loader->step = step;
-    if (pthread_create(&loader->thread, NULL, work, loader))
-        return dip_fail(DIP_ENOMEM, "cannot start the thread that reads training tiles");
-    loader->running = true;
-    return DIP_OK;
+    plan_epoch(&loader->plan, loader->dataset, loader->options.seed, epoch);
+    for (size_t i = 0; i < loader->worker_count; i++) {
+        if (pthread_create(&loader->workers[i].thread, NULL, work, &loader->workers[i])) break;
+        loader->running++;
+    }
+    if (loader->running) return DIP_OK;
+    return dip_fail(DIP_ENOMEM, "cannot start the thread that reads training tiles");
 }
 
 static double seconds(void)
@@ -304,13 +355,14 @@ dip_status dip_loader_next(dip_loader *loader, const dip_train_batch **batch)
     pthread_mutex_lock(&loader->lock);
     if (loader->in_use) loader->taken++;
     pthread_cond_broadcast(&loader->changed);
-    while (loader->made == loader->taken && !loader->failure)
+    const slot *next = &loader->slots[loader->taken % loader->slot_count];
+    while (loader->claimed <= loader->taken || !next->done)
         pthread_cond_wait(&loader->changed, &loader->lock);
-    loader->in_use = loader->made > loader->taken;
-    dip_status status = loader->in_use ? DIP_OK : loader->failure;
+    loader->in_use = !next->status;
     pthread_mutex_unlock(&loader->lock);
     loader->waited += seconds() - began;
-    if (status) return dip_fail(status, "%s", loader->line ? loader->line : "out of memory");
-    *batch = &loader->slots[loader->taken % SLOTS];
+    if (next->status)
+        return dip_fail(next->status, "%s", next->line ? next->line : "out of memory");
+    *batch = &next->batch;
     return DIP_OK;
 }

@@ -1,5 +1,5 @@
 /**
- * Batches of augmented pairs, made by a background thread while the step before computes.
+ * Batches of augmented pairs, made by background threads while earlier steps compute.
  *
  * What a batch holds depends on seed, epoch and position alone. A batch is of one combination of modalities; the pairs
  * that do not fill a last batch of an epoch sit that epoch out.
@@ -16,6 +16,8 @@ typedef struct dip_loader_options {
     uint32_t input_px;
     dip_augment augment;
     bool independent; /* a view of its own for each modality */
+    size_t
+        threads; /* that make batches; 0: one for each four of the pool. It does not change what they hold */
 } dip_loader_options;
 
 typedef struct dip_train_batch {
@@ -36,7 +38,7 @@ uint64_t dip_loader_steps(const dip_loader *loader); /* an epoch */
 
 /** Begins to make batches from this step of this epoch on, epoch after epoch. */
 dip_status dip_loader_start(dip_loader *loader, uint64_t epoch, uint64_t step);
-/** The next batch, valid until the next call. Fails with what the background thread failed with. */
+/** The next batch, valid until the next call. Fails with what making it failed with. */
 dip_status dip_loader_next(dip_loader *loader, const dip_train_batch **batch);
 /** Seconds that dip_loader_next() has waited since dip_loader_start(). */
 double dip_loader_waited(const dip_loader *loader);

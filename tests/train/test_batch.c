@@ -161,10 +161,36 @@ static void a_tile_that_cannot_be_read_stops_the_loader(void **state)
     close_rig(&r);
 }
 
+/* Three threads, and a fresh start amid the work. */
+static void threads_do_not_change_the_batches(void **state)
+{
+    (void)state;
+    static float a[2][SIZE], b[2][SIZE];
+    rig one = open_rig("one", &plain, 1 << 24, false);
+    rig other = open_rig("three", &plain, 0, false);
+    const dip_loader_options options = {
+        .seed = 5,
+        .batch = BATCH,
+        .input_px = PX,
+        .augment = {.zoom_min = 0.5, .zoom_max = 1, .flips = true, .rotations = true, .noise = 0.1},
+        .threads = 3};
+    dip_loader_destroy(other.loader);
+    assert_int_equal(dip_loader_create(&other.loader, other.dataset, other.cache, &options),
+                     DIP_OK);
+    for (uint64_t skip = 0; skip < 12; skip++) {
+        fetch(&one, 1, 2, skip, a);
+        fetch(&other, 1, 2, skip, b);
+        assert_memory_equal(a, b, sizeof a);
+    }
+    close_rig(&one);
+    close_rig(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_and_starting_point_do_not_matter),
+        cmocka_unit_test(threads_do_not_change_the_batches),
         cmocka_unit_test(both_modalities_see_one_window),
         cmocka_unit_test(a_batch_is_of_one_combination),
         cmocka_unit_test(cache_rounds_like_reading),

@@ -9,10 +9,10 @@ target_link_libraries(dip_tools PRIVATE diptych_flags PUBLIC ${all_layers})
 add_executable(diptych ${CMAKE_SOURCE_DIR}/tools/main.c)
 target_link_libraries(diptych PRIVATE diptych_flags dip_tools)
 
-# Each bench/bench_<name>.c is a program of its own; the other files of bench/ are linked to all. Programs that need a peer's library
-# are left out without it.
+# Each bench/bench_<name>.c is a program of its own; the other files of bench/ and its folders are linked to all, and to their
+# tests. Programs that need a peer's library are left out without it.
 file(GLOB bench_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/bench_*.c)
-file(GLOB bench_support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c)
+file(GLOB bench_support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c ${CMAKE_SOURCE_DIR}/bench/*/*.c)
 list(REMOVE_ITEM bench_support ${bench_sources})
 find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)
 find_library(DNNL_LIBRARY dnnl)
@@ -21,7 +21,8 @@ if(NOT DNNL_INCLUDE OR NOT DNNL_LIBRARY)
     list(FILTER bench_sources EXCLUDE REGEX "/bench_dnnl\\.c$")
 endif()
 add_library(dip_bench STATIC ${bench_support})
-target_link_libraries(dip_bench PRIVATE diptych_flags PUBLIC ${all_layers})
+target_link_libraries(dip_bench PRIVATE diptych_flags PUBLIC dip_tools ${all_layers})
+diptych_link(dip_bench JANSSON)
 set(bench_programs dip_bench)
 foreach(source IN LISTS bench_sources)
     get_filename_component(name ${source} NAME_WE)

@@ -15,36 +15,49 @@
 struct dip_compact {
     dip_compact_form form;
     size_t dim, dims;
-    FaissPCAMatrix *map; /* NULL: the vectors keep their components */
+    FaissVectorTransform *map; /* NULL: the vectors keep their components */
 };
 
 enum { BLOCK = 1024 };
 
 static dip_status fail_map(void) { return dip_faiss_fail_c("learn", "a compact form"); }
 
-static dip_status train_map(FaissPCAMatrix *map, const float *vectors, size_t n, size_t dim)
+/* Directions of the largest sums of squares, turned at random for signs, so that each bit tells as much. */
+static dip_status learn_directions(dip_compact *c, const float *vectors, size_t n)
 {
-    float *both = dip_alloc(2 * n * dim * sizeof *both);
-    if (!both) return DIP_ENOMEM;
-    memcpy(both, vectors, n * dim * sizeof *both);
-    for (size_t i = 0; i < n * dim; i++) both[n * dim + i] = -vectors[i];
-    int before = dip_omp_alone();
-    int failed = faiss_VectorTransform_train(map, (idx_t)(2 * n), both);
-    dip_omp_restore(before);
-    dip_free(both);
-    return failed ? fail_map() : DIP_OK;
-}
-
-static dip_status learn(dip_compact *c, const float *vectors, size_t n)
-{
-    bool turned = c->form == DIP_COMPACT_SIGN;
-    if (c->dims == c->dim && !turned) return DIP_OK;
+    size_t dim = c->dim;
     if (n < c->dims)
         return dip_fail(DIP_EINVAL,
                         "%zu dimensions cannot be learned from %zu vectors; ask for fewer", c->dims,
                         n);
-    if (faiss_PCAMatrix_new_with(&c->map, (int)c->dim, (int)c->dims, 0, turned)) return fail_map();
-    return train_map(c->map, vectors, n, c->dim);
+    if (faiss_PCAMatrix_new_with(&c->map, (int)dim, (int)c->dims, 0, c->form == DIP_COMPACT_SIGN))
+        return fail_map();
+    float *both = dip_alloc(2 * n * dim * sizeof *both);
+    if (!both) return DIP_ENOMEM;
+    memcpy(both, vectors, n * dim * sizeof *both);
+    for (size_t i = 0; i < n * dim; i++) both[n * dim + i] = -vectors[i];
+    int failed = faiss_VectorTransform_train(c->map, (idx_t)(2 * n), both);
+    dip_free(both);
+    return failed ? fail_map() : DIP_OK;
+}
+
+static dip_status make_rotation(dip_compact *c)
+{
+    const float none = 0;
+    if (faiss_RandomRotationMatrix_new_with(&c->map, (int)c->dim, (int)c->dim)) return fail_map();
+    return faiss_VectorTransform_train(c->map, 1, &none) ? fail_map() : DIP_OK; /* looks at none */
+}
+
+static dip_status learn(dip_compact *c, const float *vectors, size_t n)
+{
+    dip_status status = DIP_OK;
+    int before = dip_omp_alone();
+    if (c->dims < c->dim)
+        status = learn_directions(c, vectors, n);
+    else if (c->form == DIP_COMPACT_SIGN)
+        status = make_rotation(c);
+    dip_omp_restore(before);
+    return status;
 }
 
 dip_status dip_compact_create(dip_compact **out, dip_compact_form form, const float *vectors,
@@ -65,7 +78,7 @@ dip_status dip_compact_create(dip_compact **out, dip_compact_form form, const fl
 
 void dip_compact_destroy(dip_compact *compact)
 {
-    if (compact && compact->map) faiss_PCAMatrix_free(compact->map);
+    if (compact && compact->map) faiss_VectorTransform_free(compact->map);
     dip_free(compact);
 }
 

@@ -144,7 +144,9 @@ void dip_json_embed(dip_json *json, const char *key, const char *text)
 {
     json_error_t error;
     json_t *value = *text ? json_loads(text, 0, &error) : NULL;
-    char *compact = value ? json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    char *compact =
+        value ? json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15))
+              : NULL;
     if (compact) {
         begin_value(json, key);
         fputs(compact, json->out);

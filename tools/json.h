@@ -35,7 +35,7 @@ void dip_json_flag(dip_json *json, const char *key, bool value);
 void dip_json_null(dip_json *json, const char *key);
 /** "a|b" as ["a","b"]. */
 void dip_json_list(dip_json *json, const char *key, const char *list);
-/** An object that is JSON text already; leaves it out if it is none. */
+/** An object that is JSON text already, its numbers to 15 digits; leaves it out if it is none. */
 void dip_json_embed(dip_json *json, const char *key, const char *text);
 
 #endif

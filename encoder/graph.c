@@ -156,13 +156,19 @@ static dip_status build_structure(dip_net *net)
 
 /* ---- tensors ---- */
 
-static dip_tensor *add_tensor(dip_net *net, const char *owner, const char *path, const char *leaf,
+static const char *owner_name(const dip_net *net, uint32_t owner)
+{
+    return owner == DIP_OWNER_SHARED ? "shared" : net->spec.modality[owner].name;
+}
+
+static dip_tensor *add_tensor(dip_net *net, uint32_t owner, const char *path, const char *leaf,
                               dip_tensor_kind kind)
 {
     dip_tensor *t = &net->tensors[net->tensor_count++];
     t->kind = kind;
+    t->owner = owner;
     t->param_offset = SIZE_MAX;
-    int length = snprintf(t->name, sizeof t->name, "%s.%s.%s", owner, path, leaf);
+    int length = snprintf(t->name, sizeof t->name, "%s.%s.%s", owner_name(net, owner), path, leaf);
     assert(length > 0 && (size_t)length < sizeof t->name);
     (void)length;
     return t;
@@ -184,7 +190,7 @@ static size_t place_tensor(dip_net *net, dip_tensor *t, size_t count)
     return t->param_offset;
 }
 
-static void add_layer_tensor(dip_net *net, dip_layer *layer, const char *owner, const char *path)
+static void add_layer_tensor(dip_net *net, dip_layer *layer, uint32_t owner, const char *path)
 {
     const dip_conv *conv = &layer->conv;
     dip_tensor *t = add_tensor(net, owner, path, "weight", DIP_TENSOR_CONV);
@@ -193,7 +199,7 @@ static void add_layer_tensor(dip_net *net, dip_layer *layer, const char *owner, 
     layer->weights = place_tensor(net, t, conv->out_channels * dip_conv_row(conv));
 }
 
-static void add_norm_tensors(dip_net *net, dip_norm *norm, const char *owner, const char *path)
+static void add_norm_tensors(dip_net *net, dip_norm *norm, uint32_t owner, const char *path)
 {
     dip_tensor *t = add_tensor(net, owner, path, "weight", DIP_TENSOR_NORM_WEIGHT);
     set_shape(t, 1, &norm->channels);
@@ -207,18 +213,12 @@ static void add_norm_tensors(dip_net *net, dip_norm *norm, const char *owner, co
     set_shape(t, 1, &norm->channels);
 }
 
-static const char *owner_name(const dip_net *net, uint32_t owner)
-{
-    return owner == DIP_OWNER_SHARED ? "shared" : net->spec.modality[owner].name;
-}
-
 /* The layer if it is the owner's, and the norm if the track is. */
 static void add_unit_tensors(dip_net *net, dip_unit *unit, uint32_t owner, const char *path,
                              const char *norm_path)
 {
-    const char *name = owner_name(net, owner);
-    if (unit->layer->owner == owner) add_layer_tensor(net, unit->layer, name, path);
-    if (owner != DIP_OWNER_SHARED) add_norm_tensors(net, &unit->norm, name, norm_path);
+    if (unit->layer->owner == owner) add_layer_tensor(net, unit->layer, owner, path);
+    if (owner != DIP_OWNER_SHARED) add_norm_tensors(net, &unit->norm, owner, norm_path);
 }
 
 static void add_block_tensors(dip_net *net, dip_block *block, uint32_t owner, uint32_t stage,
@@ -239,15 +239,14 @@ static void add_block_tensors(dip_net *net, dip_block *block, uint32_t owner, ui
 /* The MLP's ReLU counts as head.1, as in a PyTorch Sequential. */
 static void add_head_tensors(dip_net *net, dip_head_layers *head)
 {
-    const char *name = owner_name(net, head->owner);
     for (uint32_t i = 0; i < net->head_depth; i++) {
         dip_linear *linear = &head->layer[i];
         char path[16];
         snprintf(path, sizeof path, "head.%u", 2 * i);
-        dip_tensor *t = add_tensor(net, name, path, "weight", DIP_TENSOR_LINEAR);
+        dip_tensor *t = add_tensor(net, head->owner, path, "weight", DIP_TENSOR_LINEAR);
         set_shape(t, 2, (uint32_t[]){linear->out, linear->in});
         linear->weight = place_tensor(net, t, t->count);
-        t = add_tensor(net, name, path, "bias", DIP_TENSOR_LINEAR_BIAS);
+        t = add_tensor(net, head->owner, path, "bias", DIP_TENSOR_LINEAR_BIAS);
         set_shape(t, 1, &linear->out);
         linear->bias = place_tensor(net, t, t->count);
     }

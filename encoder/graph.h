@@ -20,7 +20,6 @@
 #include "encoder/pooling.h"
 
 enum {
-    DIP_OWNER_SHARED = DIP_MAX_MODALITIES,
     DIP_INFER_IMAGES = 64,
     DIP_NET_BUFFERS = 4,
     DIP_BLOCK_UNITS = 3 /* at most */
@@ -57,6 +56,7 @@ typedef struct dip_track {
     dip_block *blocks;
     float *features, *hidden; /* (max_batch, feature_dim), (max_batch, head_hidden) */
     size_t head;
+    bool frozen;
     size_t images; /* of the last dip_net_forward_train(); 0: nothing kept */
 } dip_track;
 

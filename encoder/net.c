@@ -44,6 +44,12 @@ void dip_net_destroy(dip_net *net)
     dip_free(net);
 }
 
+void dip_net_freeze(dip_net *net, size_t modality)
+{
+    assert(net->mode == DIP_NET_TRAIN && net->spec.shared_from == net->spec.stage_count);
+    net->tracks[modality].frozen = true;
+}
+
 const dip_net_spec *dip_net_get_spec(const dip_net *net) { return &net->spec; }
 size_t dip_net_param_count(const dip_net *net) { return net->param_count; }
 float *dip_net_params(dip_net *net) { return net->params; }

@@ -30,6 +30,12 @@ const dip_net_spec *dip_net_get_spec(const dip_net *net);
 /** He-normal (fan out) convolutions, batch norm 1 and 0 (the last of a block 0 when zero_last), linear as in PyTorch. */
 void dip_net_init(dip_net *net, dip_rng *rng, bool zero_last);
 
+/**
+ * TRAIN: the modality's encoder stays as it is. Its training passes use the running statistics and leave them, and going
+ * back ends at its head. Its layers must be its own (shared_from: none).
+ */
+void dip_net_freeze(dip_net *net, size_t modality);
+
 /* ---- parameters ---- */
 
 /**
@@ -42,6 +48,8 @@ float *dip_net_params(dip_net *net);
 float *dip_net_grads(dip_net *net);
 /** Must follow every change of parameters or running statistics: repacks the panels of the kernels. */
 void dip_net_refresh(dip_net *net);
+
+enum { DIP_OWNER_SHARED = DIP_MAX_MODALITIES };
 
 typedef enum dip_tensor_kind {
     DIP_TENSOR_CONV,         /* (out, in, kh, kw) */
@@ -62,6 +70,7 @@ typedef enum dip_tensor_kind {
 typedef struct dip_tensor {
     char name[96];
     dip_tensor_kind kind;
+    uint32_t owner; /* position of its modality, or DIP_OWNER_SHARED */
     uint32_t rank, shape[4];
     size_t count; /* product of the shape */
     size_t

@@ -341,7 +341,7 @@ dip_status dip_net_forward_train(dip_net *net, size_t modality, const float *inp
     const pass p = {.net = net,
                     .track = &net->tracks[modality],
                     .images = n,
-                    .batch_statistics = true,
+                    .batch_statistics = !net->tracks[modality].frozen,
                     .momentum = momentum};
     run_kept(&p, input);
     run_head(net, p.track, n, h, z);

@@ -317,6 +317,10 @@ dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, cons
                  .in = net->buffer[1],
                  .middle = net->buffer[2],
                  .raw = net->buffer[3]};
+    if (track->frozen) {
+        if (dz) head_backward(&d, dz);
+        return DIP_OK;
+    }
     features_backward(&d, dh, dz);
     for (uint32_t b = net->block_count; b-- > 0;) {
         tap_backward(&d, b, b + 1 < net->block_count);

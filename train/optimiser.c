@@ -174,7 +174,7 @@ static dip_status average_task(void *context, size_t task, unsigned worker)
     const float *restrict values = job->values;
     (void)worker;
     for (size_t i = first; i < end; i++)
-        average[i] = job->decay * average[i] + (1 - job->decay) * values[i];
+        average[i] += (1 - job->decay) * (values[i] - average[i]); /* equal values stay equal */
     return DIP_OK;
 }
 

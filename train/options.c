@@ -49,10 +49,14 @@ const dip_option dip_train_table[] = {
     TEXT("name", name, "default", "name of the run and of the model"),
     TEXT("modalities", modalities, NULL, "modalities to learn, as 's1,s2'; default: all of the archive"),
     INT("seed", seed, 0, 1e15, "1", "everything random follows from it"),
-    INT("epochs", epochs, 1, 100000, "60", "passes over the training pairs"),
+    INT("epochs", epochs, 0, 100000, "60", "passes over the training pairs; 0: the weights of --init as they are"),
     INT("batch", batch, 2, 8192, "64", "pairs a step"),
     REAL("pairs-share", pairs_share, 0.0001, 1, "1", "share of the training places to learn from, drawn by the seed"),
     CHOICE("statistics", statistics, "measure|archive", "measure", "where each band's mean and deviation come from"),
+    HEADING("Weights trained elsewhere"),
+    TEXT("init", init, NULL, "ResNets to begin with, as 's1=FILE,s2=FILE' (safetensors)"),
+    TEXT("init-bands", init_bands, NULL, "bands of their input channels, as 's1=VV,VH;s2=SET'; sets: docs/training.md"),
+    FLAG("freeze", freeze, "no", "keep these encoders as they are, train the rest"),
     HEADING("Network"),
     INT("input-px", input_px, 8, 2048, "64", "side of the network's input in training"),
     INT("encode-px", encode_px, 0, 2048, "0", "side of its input when encoding; 0: as in training"),
@@ -323,6 +327,12 @@ dip_status dip_train_options_check(const dip_train_options *options)
     if (!status) status = dip_train_network(options, &spec);
     if (!status) status = dip_embed_spec_check(&embedding);
     if (status) return status;
+    if (!options->init && (!options->epochs || options->freeze || options->init_bands))
+        return dip_fail(DIP_EINVAL,
+                        "option '%s' needs weights to begin with: name them with --init",
+                        !options->epochs  ? "epochs = 0"
+                        : options->freeze ? "freeze"
+                                          : "init-bands");
     if (options->zoom_min > options->zoom_max)
         return dip_fail(DIP_EINVAL, "option 'zoom-min': %g is more than 'zoom-max', %g",
                         options->zoom_min, options->zoom_max);

@@ -24,6 +24,8 @@ typedef struct dip_train_options {
     int64_t seed, epochs, batch, memory_mb;
     double pairs_share;
     int statistics; /* dip_statistics */
+    const char *init, *init_bands;
+    bool freeze;
     /* network */
     int64_t input_px, encode_px, stem_kernel, stem_stride;
     bool stem_pool;

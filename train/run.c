@@ -10,13 +10,15 @@
 
 enum { MOST_NAMES = 1000, CONFIG_LIMIT = 1 << 20 };
 
-static char *identity_text(const dip_train_options *options, const dip_dataset *dataset)
+static char *identity_text(const dip_train_options *options, const dip_dataset *dataset,
+                           uint64_t weights)
 {
-    char *settings = dip_train_options_text(options);
+    char *settings = dip_train_options_text(options), init[64] = "";
     if (!settings) return NULL;
+    if (weights) snprintf(init, sizeof init, "weights = %016llx\n", (unsigned long long)weights);
     char *text = dip_sprintf(
-        "[training]\n%s\n[data]\nfingerprint = %016llx\npairs = %zu\nheld-out = %zu\n", settings,
-        (unsigned long long)dataset->fingerprint, dataset->train_count, dataset->held_count);
+        "[training]\n%s\n[data]\nfingerprint = %016llx\npairs = %zu\nheld-out = %zu\n%s", settings,
+        (unsigned long long)dataset->fingerprint, dataset->train_count, dataset->held_count, init);
     dip_free(settings);
     return text;
 }
@@ -116,9 +118,9 @@ static dip_status empty_folder(const dip_run *run)
 }
 
 dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_options *options,
-                        const dip_dataset *dataset)
+                        const dip_dataset *dataset, uint64_t weights)
 {
-    *run = (dip_run){.identity = identity_text(options, dataset)};
+    *run = (dip_run){.identity = identity_text(options, dataset, weights)};
     dip_status status = run->identity ? DIP_OK : DIP_ENOMEM;
     if (!status) status = find_name(run, archive_path, options->name);
     bool anew = options->force || (!options->resume && run->state == DIP_RUN_UNFINISHED);

@@ -27,10 +27,11 @@ typedef struct dip_run {
 
 /**
  * Finds the run that these options and this data belong to, or makes it: "name", or "name-2", ... if runs or models
- * of other configurations have the name. options->force, and options->resume switched off, begin it anew.
+ * of other configurations have the name. options->force, and options->resume switched off, begin it anew. weights:
+ * fingerprint of those that it begins with, 0 for none.
  */
 dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_options *options,
-                        const dip_dataset *dataset);
+                        const dip_dataset *dataset, uint64_t weights);
 void dip_run_fini(dip_run *run);
 
 /** "<folder>/<name>"; free with dip_free(). */

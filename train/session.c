@@ -73,6 +73,7 @@ static dip_status prepare_data(dip_session *t)
     dip_status status = t->options->statistics == DIP_STATISTICS_MEASURE
                             ? dip_dataset_measure(d, t->listener->progress)
                             : dip_dataset_check_statistics(d);
+    if (!status) status = dip_init_normalise(t->init, d);
     if (!status)
         status = dip_tile_cache_create(&t->cache, d, (size_t)t->options->memory_mb * 1000000);
     if (!status) status = dip_tile_cache_fill(t->cache, t->listener->progress);
@@ -80,6 +81,12 @@ static dip_status prepare_data(dip_session *t)
         dip_session_note(t, "%zu training pairs, %zu held out (%s), %zu tiles in memory",
                          d->train_count, d->held_count, d->held_note,
                          dip_tile_cache_count(t->cache));
+    for (uint32_t m = 0; !status && m < d->modality_count; m++) {
+        char line[400];
+        if (!dip_init_has(t->init, m)) continue;
+        dip_init_describe(t->init, m, line, sizeof line);
+        dip_session_note(t, "%s %s", d->modality[m].name, line);
+    }
     return status;
 }
 
@@ -95,6 +102,13 @@ static dip_status make_specs(dip_session *t)
     return status ? status : dip_net_spec_check(&t->model_spec);
 }
 
+/* Whether the optimiser leaves a tensor alone. */
+static bool is_frozen(const dip_session *t, const dip_tensor *tensor)
+{
+    const bool head = tensor->kind == DIP_TENSOR_LINEAR || tensor->kind == DIP_TENSOR_LINEAR_BIAS;
+    return t->options->freeze && !head && dip_init_has(t->init, tensor->owner);
+}
+
 static bool decays(dip_tensor_kind kind)
 {
     return kind == DIP_TENSOR_CONV || kind == DIP_TENSOR_LINEAR;
@@ -108,7 +122,7 @@ static dip_status make_optimiser(dip_session *t)
     if (!segments) return DIP_ENOMEM;
     for (size_t i = 0; i < tensors; i++) {
         const dip_tensor *tensor = dip_net_tensor(t->net, i);
-        if (tensor->param_offset == SIZE_MAX) continue;
+        if (tensor->param_offset == SIZE_MAX || is_frozen(t, tensor)) continue;
         segments[n++] =
             (dip_segment){tensor->param_offset, tensor->param_count, decays(tensor->kind)};
     }
@@ -158,6 +172,8 @@ static dip_status make_learner(dip_session *t)
     dip_embed_spec embedding = dip_train_embedding(t->options);
     dip_status status = dip_net_create(&t->net, &t->spec, (size_t)t->options->batch, DIP_NET_TRAIN);
     if (!status) t->result->parameters = count_parameters(t->net);
+    for (uint32_t m = 0; !status && t->options->freeze && m < t->spec.modality_count; m++)
+        if (dip_init_has(t->init, m)) dip_net_freeze(t->net, m);
     if (!status) status = make_optimiser(t);
     if (!status && t->options->average > 0) status = dip_average_create(&t->average, t->net);
     if (!status) status = make_outputs(t);
@@ -176,7 +192,7 @@ dip_checkpoint dip_session_checkpoint(dip_session *t)
                             .identity = t->run.identity};
 }
 
-/* Weights from a checkpoint or, without one, from the seed. */
+/* Weights from a checkpoint or, without one, from the seed and the files of --init. */
 static dip_status begin_weights(dip_session *t)
 {
     dip_checkpoint checkpoint = dip_session_checkpoint(t);
@@ -194,6 +210,8 @@ static dip_status begin_weights(dip_session *t)
     dip_rng rng;
     dip_rng_init(&rng, (uint64_t)t->options->seed ^ init_tag, 0);
     dip_net_init(t->net, &rng, t->options->zero_last);
+    status = dip_init_load(t->init, t->net);
+    if (status) return status;
     dip_net_refresh(t->net);
     if (t->average) dip_average_reset(t->average);
     return DIP_OK;
@@ -221,6 +239,7 @@ void dip_session_fini(dip_session *t)
     dip_net_destroy(t->net);
     dip_tile_cache_destroy(t->cache);
     dip_dataset_close(t->dataset);
+    dip_init_close(t->init);
     dip_history_close(t->history);
     dip_events_close(t->events);
     dip_run_fini(&t->run);
@@ -237,7 +256,12 @@ dip_status dip_session_init(dip_session *t, const dip_archive *archive)
     dip_status status = dip_train_options_check(t->options);
     if (!status) status = open_data(t, archive);
     if (!status) status = check_asked(t);
-    if (!status) status = dip_run_open(&t->run, dip_archive_path(archive), t->options, t->dataset);
+    t->settled = *t->options;
+    t->options = &t->settled;
+    if (!status) status = dip_init_open(&t->init, t->dataset, &t->settled);
+    if (!status)
+        status = dip_run_open(&t->run, dip_archive_path(archive), t->options, t->dataset,
+                              t->init ? dip_init_fingerprint(t->init) : 0);
     if (status) return status;
     snprintf(t->result->model, sizeof t->result->model, "%s", t->run.id);
     t->result->already = t->run.state == DIP_RUN_FINISHED;

@@ -10,6 +10,7 @@
 #include "train/checkpoint.h"
 #include "train/events.h"
 #include "train/held.h"
+#include "train/init.h"
 #include "train/objective.h"
 #include "train/run.h"
 #include "train/trainer.h"
@@ -21,11 +22,13 @@ typedef struct dip_lap {
 } dip_lap;
 
 typedef struct dip_session {
-    const dip_train_options *options;
+    const dip_train_options *options; /* the caller's, then `settled` */
+    dip_train_options settled;        /* with the network of what `init` brings */
     const dip_train_listener *listener;
     dip_train_result *result;
     dip_run run;
     dip_dataset *dataset;
+    dip_init *init; /* NULL: none */
     dip_tile_cache *cache;
     dip_loader *loader;
     dip_net_spec spec, model_spec; /* they differ in input_px */

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
+#include "support_noise.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -18,32 +19,9 @@
 
 #include <cmocka.h>
 
-enum { PROJECTIONS = 32, MAX_LINE = 2048 };
+enum { MAX_LINE = 2048 };
 
 /* ---- what make_reference.py does, once more ---- */
-
-static float noise(uint32_t seed, uint32_t at)
-{
-    static const uint32_t shifts[] = {16, 13}, factors[] = {0x85ebca6b, 0xc2b2ae35};
-    uint32_t x = at * 0x9e3779b1u + seed;
-    for (int i = 0; i < 2; i++) x = (x ^ x >> shifts[i]) * factors[i];
-    x ^= x >> 16;
-    return (float)(x >> 8) / 8388608.0f - 1;
-}
-
-static uint32_t seed_of(const char *name)
-{
-    uint32_t h = 2166136261u;
-    for (; *name; name++) h = (h ^ (uint8_t)*name) * 16777619u;
-    return h;
-}
-
-static float *noise_values(uint32_t seed, size_t count, float amplitude)
-{
-    float *values = malloc(count * sizeof *values);
-    for (size_t i = 0; i < count; i++) values[i] = amplitude * noise(seed, (uint32_t)i);
-    return values;
-}
 
 /* The script's nets; batch as there. b has another stem and head, c other blocks, d another pooling. */
 static dip_net_spec spec_of(char name, size_t *batch)
@@ -93,7 +71,7 @@ static void fill_tensor(dip_net *net, size_t position)
     if (t->kind == DIP_TENSOR_LINEAR) amplitude = (float)(1 / sqrt(t->shape[1]));
     if (t->kind == DIP_TENSOR_RUNNING_MEAN) amplitude = 0;
     if (t->kind == DIP_TENSOR_RUNNING_VAR) amplitude = 0, offset = 1;
-    float *values = noise_values(seed_of(t->name), t->count, amplitude);
+    float *values = noise_values(noise_seed(t->name), t->count, amplitude);
     for (size_t i = 0; i < t->count; i++) values[i] += offset;
     dip_net_tensor_set(net, position, values);
     free(values);
@@ -118,7 +96,7 @@ static void open_run(run *r, char name)
     const size_t width = dip_net_spec_feature_dim(&r->spec);
     for (size_t m = 0; m < 2; m++) {
         const dip_modality *modality = &r->spec.modality[m];
-        const uint32_t seed = seed_of(modality->name);
+        const uint32_t seed = noise_seed(modality->name);
         r->input[m] = noise_values(seed, r->batch * px * px * modality->band_count, 1.7f);
         r->dh[m] = noise_values(seed ^ 1, r->batch * width, 0.1f);
         r->dz[m] = noise_values(seed ^ 2, r->batch * embed, 1);
@@ -149,19 +127,6 @@ static void step(run *r)
 }
 
 /* ---- PyTorch ---- */
-
-/* Norm of the difference, relative: from the norm and the projections of what is expected. */
-static double difference(const float *values, size_t count, const double *expected)
-{
-    double squares = 0;
-    for (uint32_t p = 0; p < PROJECTIONS; p++) {
-        double dot = 0;
-        for (size_t i = 0; i < count; i++)
-            dot += sqrt(3.0) * noise(1000 + p, (uint32_t)i) * values[i];
-        squares += (dot - expected[1 + p]) * (dot - expected[1 + p]);
-    }
-    return sqrt(squares / PROJECTIONS) / (expected[0] + 1e-12);
-}
 
 static size_t tensor_position(const dip_net *net, const char *name)
 {
@@ -202,16 +167,16 @@ static float *values_of(const run *r, const char *first, const char *second, siz
 static bool check_line(const run *r, char name, const char *line)
 {
     char net[8], first[48], second[96];
-    double moved, expected[1 + PROJECTIONS];
+    double moved, expected[1 + NOISE_PROJECTIONS];
     int at = 0, length;
     if (sscanf(line, "%7s %47s %95s %lf%n", net, first, second, &moved, &at) != 4)
         fail_msg("%s", line);
     if (net[0] != name) return false;
-    for (int i = 0; i <= PROJECTIONS; i++, at += length)
+    for (int i = 0; i <= NOISE_PROJECTIONS; i++, at += length)
         if (sscanf(line + at, "%lf%n", &expected[i], &length) != 1) fail_msg("%s", line);
     size_t count;
     float *values = values_of(r, first, second, &count);
-    const double off = difference(values, count, expected);
+    const double off = noise_difference(values, count, expected);
     if (!(off <= 1.7 * moved + 0.002))
         fail_msg("net %c, %s %s: off by %.4f; rounding makes %.4f", name, first, second, off,
                  moved);

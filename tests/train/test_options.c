@@ -89,21 +89,16 @@ static void unknown_preset_is_refused_by_the_parser(void **state)
 static void what_does_not_fit_together_is_refused(void **state)
 {
     (void)state;
-    static const char *const cases[][3] = {{"widths", "32,64,", "widths"},
-                                           {"widths", "32,64,128,256,512", "widths"},
-                                           {"widths", "32;64", "widths"},
-                                           {"blocks", "1,1", "blocks"},
-                                           {"zoom-max", "0.2", "zoom-min"},
-                                           {"mim", "0", "mim"},
-                                           {"queue", "8", "batch"},
-                                           {"patience", "2", "eval-every"},
-                                           {"queue", "512", "looks"},
-                                           {"queue-negatives", "yes", "needs"},
-                                           {"name", "../evil", "name"},
-                                           {"name", ".hidden", "name"},
-                                           {"name", "", "name"},
-                                           {"embed-views", "3", "views"},
-                                           {"embed-h", "0", "weights are 0"}};
+    static const char *const cases[][3] = {
+        {"widths", "32,64,", "widths"},      {"widths", "32,64,128,256,512", "widths"},
+        {"widths", "32;64", "widths"},       {"blocks", "1,1", "blocks"},
+        {"zoom-max", "0.2", "zoom-min"},     {"mim", "0", "mim"},
+        {"epochs", "0", "--init"},           {"freeze", "yes", "--init"},
+        {"init-bands", "s1=VV", "--init"},   {"queue", "8", "batch"},
+        {"patience", "2", "eval-every"},     {"queue", "512", "looks"},
+        {"queue-negatives", "yes", "needs"}, {"name", "../evil", "name"},
+        {"name", ".hidden", "name"},         {"name", "", "name"},
+        {"embed-views", "3", "views"},       {"embed-h", "0", "weights are 0"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *argv[] = {(char *)"train", NULL};
         dip_train_options options = parse(1, argv);

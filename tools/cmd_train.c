@@ -1,4 +1,5 @@
 /* diptych train: learns encoders from an archive's pairs. */
+#define _GNU_SOURCE
 #include "tools/cmd.h"
 
 #include "core/format.h"
@@ -9,6 +10,8 @@
 #include "train/trainer.h"
 
 #include <diptych/archive.h>
+
+#include <time.h>
 
 static void prepare(void *values, int argc, char *const *argv)
 {
@@ -59,10 +62,21 @@ static void print_json(const dip_train_result *r, const char *page)
     dip_json_end(&j);
 }
 
+/* Between two pages at least this many times as long as the last one took. */
+enum { PAGE_PAUSE = 50 };
+
 typedef struct watcher {
     dip_tool *tool;
     const dip_archive *archive;
+    double next_page; /* clock */
 } watcher;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static void note(void *payload, const char *line)
 {
@@ -71,12 +85,15 @@ static void note(void *payload, const char *line)
 }
 
 /* A page that cannot be written is no reason to stop training. */
-static void write_page(void *payload, const char *folder)
+static void write_page(void *payload, const char *folder, bool complete)
 {
-    const watcher *w = payload;
+    watcher *w = payload;
+    double began = now();
+    if (!complete && began < w->next_page) return;
     if (dip_run_page_write(w->archive, folder, NULL))
         dip_tool_note(w->tool, "the page of the run is not written: %s", dip_last_error());
     dip_error_clear();
+    w->next_page = now() + PAGE_PAUSE * (now() - began);
 }
 
 static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
@@ -85,7 +102,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     dip_train_result result;
     (void)argc;
     dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
-    watcher w = {tool, archive};
+    watcher w = {.tool = tool, .archive = archive};
     const dip_train_listener listener = {
         .progress = tool->progress, .note = note, .evaluated = write_page, .payload = &w};
     if (!status) status = dip_train(archive, values, &listener, &result);

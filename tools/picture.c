@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const double LOW_SHARE = 0.02, HIGH_SHARE = 0.98;
@@ -68,10 +67,32 @@ static double decibels_a_decade(const char *unit)
     return !strcmp(unit, "amplitude") ? 20 : !strcmp(unit, "power") ? 10 : 0;
 }
 
-static int by_value(const void *a, const void *b)
+static void swap(double *a, double *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    double t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* The k-th smallest of n values (from 0), which it partly sorts: Hoare's selection. */
+static double select_value(double *values, size_t n, size_t k)
+{
+    size_t low = 0, high = n - 1;
+    while (low < high) {
+        double pivot = values[low + (high - low) / 2];
+        size_t i = low, j = high;
+        for (;;) {
+            while (values[i] < pivot) i++;
+            while (values[j] > pivot) j--;
+            if (i >= j) break;
+            swap(&values[i++], &values[j--]);
+        }
+        if (k <= j)
+            high = j;
+        else
+            low = j + 1;
+    }
+    return values[k];
 }
 
 static dip_status stretch(channel *c)
@@ -86,9 +107,8 @@ static dip_status stretch(channel *c)
     c->low = 0;
     c->high = 1;
     if (kept) {
-        qsort(values, kept, sizeof *values, by_value);
-        c->low = values[(size_t)(LOW_SHARE * (double)(kept - 1))];
-        c->high = values[(size_t)(HIGH_SHARE * (double)(kept - 1) + 0.5)];
+        c->low = select_value(values, kept, (size_t)(LOW_SHARE * (double)(kept - 1)));
+        c->high = select_value(values, kept, (size_t)(HIGH_SHARE * (double)(kept - 1) + 0.5));
     }
     dip_free(values);
     bool radar = c->factor > 0 || !strcmp(c->band->unit, "dB");

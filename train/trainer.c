@@ -83,9 +83,10 @@ static dip_status judge(dip_session *t, const double recall[2])
     return status;
 }
 
-static void show(dip_session *t)
+static void show(dip_session *t, bool complete)
 {
-    if (t->listener->evaluated) t->listener->evaluated(t->listener->payload, t->run.folder);
+    if (t->listener->evaluated)
+        t->listener->evaluated(t->listener->payload, t->run.folder, complete);
 }
 
 /* With --keep best the embedding is the model's, so that what is measured is what may be kept. */
@@ -135,7 +136,7 @@ static dip_status end_epoch(dip_session *t)
     if (!status && due) status = evaluate(t);
     if (status) return status;
     if (due || dip_session_seconds() - t->last_note > NOTE_SECONDS) note_epoch(t, loss, due);
-    if (due) show(t);
+    if (due) show(t, false);
     t->cursor.epoch++;
     t->cursor.step = 0;
     t->cursor.loss_sum = 0;
@@ -254,7 +255,7 @@ static dip_status finish(dip_session *t)
     status = text ? dip_run_finish(&t->run, text) : DIP_ENOMEM;
     dip_free(text);
     if (!status) status = dip_checkpoint_clear(t->run.folder);
-    if (!status) show(t);
+    if (!status) show(t, true);
     return status;
 }
 

@@ -19,7 +19,7 @@ typedef struct dip_train_listener {
     /** One line for people: the data, each evaluation, the end. */
     void (*note)(void *payload, const char *line);
     /** The history in the run's folder has an evaluation more, or is complete: time to show it. */
-    void (*evaluated)(void *payload, const char *folder);
+    void (*evaluated)(void *payload, const char *folder, bool complete);
     void *payload;
 } dip_train_listener;
 

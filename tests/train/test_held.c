@@ -19,12 +19,13 @@ typedef struct counter {
     bool complete; /* at the last showing */
 } counter;
 
-static void evaluated(void *payload, const char *folder)
+static void evaluated(void *payload, const char *folder, bool complete)
 {
     counter *c = payload;
     char *path = dip_path_join(folder, "finished.ini");
     c->shown++;
-    c->complete = dip_file_exists(path);
+    c->complete = complete;
+    assert_int_equal(dip_file_exists(path), complete);
     dip_free(path);
 }
 

@@ -13,6 +13,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "ingest/acquired.h"
+#include "ingest/geokeys.h"
 
 #include <cpl_conv.h>
 #include <cpl_error.h>
@@ -27,7 +28,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TRANSFORM_SLOTS = 8, LINE_CAPACITY = 400 };
+enum { TRANSFORM_SLOTS = 8, REMEMBERED = 64, LINE_CAPACITY = 400 };
 
 /* A tile's pixels, all bands together; also a bound on what a hostile header can make us ask for. */
 static const uint64_t max_bytes = (uint64_t)1 << 30;
@@ -148,26 +149,32 @@ static OGRCoordinateTransformationH find_transformation(uint64_t key, OGRSpatial
     return slots[slot].transformation;
 }
 
-static bool system_key(uint64_t *key, OGRSpatialReferenceH system, int32_t epsg)
+/* A coordinate system as the slots know it. `system` may be NULL: then `epsg` names it. */
+typedef struct crs {
+    OGRSpatialReferenceH system;
+    int32_t epsg;
+    uint64_t key; /* 0: the system has no text */
+} crs;
+
+static uint64_t system_key(OGRSpatialReferenceH system, int32_t epsg)
 {
     char code[32], *wkt = NULL;
+    uint64_t key = 0;
     if (epsg) {
         int length = snprintf(code, sizeof code, "EPSG:%d", (int)epsg);
-        *key = dip_hash64(code, (size_t)length) | 1;
-        return true;
+        return dip_hash64(code, (size_t)length) | 1;
     }
-    bool known = system && OSRExportToWkt(system, &wkt) == OGRERR_NONE && wkt;
-    if (known) *key = dip_hash64(wkt, strlen(wkt)) | 1;
+    if (system && OSRExportToWkt(system, &wkt) == OGRERR_NONE && wkt)
+        key = dip_hash64(wkt, strlen(wkt)) | 1;
     CPLFree(wkt);
-    return known;
+    return key;
 }
 
-static bool to_degrees(OGRSpatialReferenceH system, int32_t epsg, double *x, double *y, int n)
+static bool to_degrees(const crs *c, double *x, double *y, int n)
 {
-    uint64_t key;
-    if (!system_key(&key, system, epsg)) return false;
+    if (!c->key) return false;
     pthread_mutex_lock(&slots_lock);
-    OGRCoordinateTransformationH transformation = find_transformation(key, system, epsg);
+    OGRCoordinateTransformationH transformation = find_transformation(c->key, c->system, c->epsg);
     bool done = transformation && OCTTransform(transformation, n, x, y, NULL);
     pthread_mutex_unlock(&slots_lock);
     return done;
@@ -191,8 +198,8 @@ static double two_digits(double x)
 static void nowhere(dip_box *box) { box->west = box->south = box->east = box->north = NAN; }
 
 /* Corners 0-3, midpoints of the west, east, north and south edges 4-7. */
-static bool locate(dip_box *box, double *gsd_m, OGRSpatialReferenceH system, int32_t epsg,
-                   const double t[6], uint32_t width, uint32_t height)
+static bool locate(dip_box *box, double *gsd_m, const crs *c, const double t[6], uint32_t width,
+                   uint32_t height)
 {
     static const double fx[8] = {0, 1, 0, 1, 0, 1, 0.5, 0.5};
     static const double fy[8] = {0, 0, 1, 1, 0.5, 0.5, 0, 1};
@@ -204,7 +211,7 @@ static bool locate(dip_box *box, double *gsd_m, OGRSpatialReferenceH system, int
         y[i] = t[3] + column * t[4] + row * t[5];
         if (!isfinite(x[i]) || !isfinite(y[i])) return false;
     }
-    if (!to_degrees(system, epsg, x, y, 8)) return false;
+    if (!to_degrees(c, x, y, 8)) return false;
     dip_box b = {x[0], y[0], x[0], y[0]};
     for (int i = 0; i < 8; i++) {
         if (!isfinite(x[i]) || !isfinite(y[i])) return false;
@@ -227,7 +234,8 @@ bool dip_raster_locate(dip_box *box, int32_t epsg, const double transform[6], ui
     complaint ignored = {0};
     CPLPushErrorHandlerEx(keep_first, &ignored);
     double gsd_m;
-    bool found = locate(box, &gsd_m, NULL, epsg, transform, width, height);
+    const crs named = {.epsg = epsg, .key = system_key(NULL, epsg)};
+    bool found = locate(box, &gsd_m, &named, transform, width, height);
     CPLPopErrorHandler();
     return found;
 }
@@ -247,6 +255,62 @@ static int32_t epsg_of(OGRSpatialReferenceH system)
     return epsg;
 }
 
+/*
+ * Systems of files, by their GeoKeys: GDAL takes longer to build a system from them than to read the pixels of a small
+ * tile, and the tiles of an archive have few. Kept for the life of the process; what does not fit is built each time.
+ */
+static struct {
+    uint64_t geokeys;
+    crs crs;
+} remembered[REMEMBERED];
+static unsigned remembered_count;
+
+/* With the lock held; REMEMBERED if it is not there. */
+static unsigned find_remembered(uint64_t geokeys)
+{
+    for (unsigned i = 0; i < remembered_count; i++)
+        if (remembered[i].geokeys == geokeys) return i;
+    return REMEMBERED;
+}
+
+static bool recall(uint64_t geokeys, crs *out)
+{
+    pthread_mutex_lock(&slots_lock);
+    const unsigned i = find_remembered(geokeys);
+    if (i < REMEMBERED) *out = remembered[i].crs;
+    pthread_mutex_unlock(&slots_lock);
+    return i < REMEMBERED;
+}
+
+static void remember(uint64_t geokeys, const crs *c)
+{
+    OGRSpatialReferenceH copy = OSRClone(c->system);
+    pthread_mutex_lock(&slots_lock);
+    if (copy && remembered_count < REMEMBERED && find_remembered(geokeys) == REMEMBERED) {
+        remembered[remembered_count].geokeys = geokeys;
+        remembered[remembered_count].crs = *c;
+        remembered[remembered_count++].crs.system = copy;
+        copy = NULL;
+    }
+    pthread_mutex_unlock(&slots_lock);
+    OSRRelease(copy);
+}
+
+/* False: the file has none. GeoKeys count only while GDAL is not told to look elsewhere first. */
+static bool crs_of(crs *out, GDALDatasetH dataset, const char *path)
+{
+    uint64_t geokeys;
+    const bool known =
+        !CPLGetConfigOption("GDAL_GEOREF_SOURCES", NULL) && dip_geokeys_hash(&geokeys, path);
+    if (known && recall(geokeys, out)) return true;
+    out->system = GDALGetSpatialRef(dataset);
+    if (!out->system) return false;
+    out->epsg = epsg_of(out->system);
+    out->key = system_key(out->system, out->epsg);
+    if (known) remember(geokeys, out);
+    return true;
+}
+
 /* ---- reading ---- */
 
 static void flip_rows(dip_plane *plane)
@@ -261,7 +325,7 @@ static void flip_rows(dip_plane *plane)
         }
 }
 
-static void read_georeference(dip_raster *out, GDALDatasetH dataset)
+static void read_georeference(dip_raster *out, GDALDatasetH dataset, const char *path)
 {
     double t[6];
     uint32_t width = out->planes[0].width, height = out->planes[0].height;
@@ -272,11 +336,11 @@ static void read_georeference(dip_raster *out, GDALDatasetH dataset)
         t[5] = -t[5];
     }
     memcpy(out->transform, t, sizeof t);
-    OGRSpatialReferenceH system = GDALGetSpatialRef(dataset);
-    if (!system) return;
+    crs system;
     dip_box box;
-    out->epsg = epsg_of(system);
-    if (!locate(&box, &out->gsd_m, system, out->epsg, t, width, height)) return;
+    if (!crs_of(&system, dataset, path)) return;
+    out->epsg = system.epsg;
+    if (!locate(&box, &out->gsd_m, &system, t, width, height)) return;
     out->west = box.west;
     out->south = box.south;
     out->east = box.east;
@@ -363,7 +427,7 @@ static dip_status read_dataset(dip_raster *out, GDALDatasetH dataset, const char
     for (int number = 1; number <= bands && !status; number++)
         status = read_band(out, dataset, number, path, complaints);
     if (!status && georeference) {
-        read_georeference(out, dataset);
+        read_georeference(out, dataset, path);
         read_time(out, dataset);
     }
     return status;

@@ -426,6 +426,34 @@ static void options_that_do_not_fit_are_refused(void **state)
     free_weights(&w);
 }
 
+/* Whichever allocation fails, opening and loading say so and leave nothing behind (ASan watches). */
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    weights w;
+    const dip_dataset d = dataset_of("B02,B03");
+    make_weights(&w, tiny(2), "");
+    const char *path = write_weights(&w, "memory");
+    char *init = dip_sprintf("m=%s", path);
+    dip_net *net = NULL;
+    assert_int_equal(open_net(&net, &d, path, "B02,B03"), DIP_OK);
+    size_t n = 1;
+    for (dip_status status = DIP_ENOMEM; status; n++) {
+        dip_init *opened = NULL;
+        dip_train_options options = options_of(init, "m=B02,B03");
+        dip_mem_fail_after(n);
+        status = dip_init_open(&opened, &d, &options);
+        if (!status) status = dip_init_load(opened, net);
+        dip_mem_fail_after(0);
+        dip_init_close(opened);
+        if (status) assert_int_equal(status, DIP_ENOMEM);
+    }
+    assert_true(n > 20);
+    dip_net_destroy(net);
+    dip_free(init);
+    free_weights(&w);
+}
+
 static void units_and_scales_are_compared(void **state)
 {
     (void)state;
@@ -608,6 +636,7 @@ int main(void)
         cmocka_unit_test(a_published_set_brings_its_statistics),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(options_that_do_not_fit_are_refused),
+        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(units_and_scales_are_compared),
         cmocka_unit_test(no_epoch_gives_the_weights_as_they_are),
         cmocka_unit_test(frozen_encoders_stay),

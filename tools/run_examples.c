@@ -10,37 +10,34 @@
 
 #include <string.h>
 
-static dip_status picture(FILE *out, const dip_archive *archive, uint64_t id)
+/* The tile's metadata, NULL if it is gone. */
+static dip_status look_up(const dip_archive *archive, uint64_t id, dip_meta **meta)
 {
-    dip_status status = dip_html_stored(out, archive, id, "tile");
+    *meta = NULL;
+    dip_status status = dip_archive_meta(archive, id, meta);
     if (status != DIP_ENOENT) return status;
     dip_error_clear();
-    fputs("<span class=\"gone\">no longer in the archive</span>", out);
     return DIP_OK;
-}
-
-/* "s2/NAME", or "" if the tile is gone. */
-static void title_of(const dip_archive *archive, uint64_t id, char *out, size_t capacity)
-{
-    dip_meta *meta;
-    *out = '\0';
-    if (!dip_archive_meta(archive, id, &meta)) {
-        dip_meta_title(archive, meta, out, capacity);
-        dip_meta_free(meta);
-    }
-    dip_error_clear();
 }
 
 /* Opens the figure of a tile, which tells its name when pointed at. */
 static dip_status begin_figure(FILE *out, const dip_archive *archive, uint64_t id,
                                const char *class)
 {
-    char title[512];
-    title_of(archive, id, title, sizeof title);
+    char title[512] = "";
+    dip_meta *meta;
+    dip_status status = look_up(archive, id, &meta);
+    if (status) return status;
+    if (meta) dip_meta_title(archive, meta, title, sizeof title);
     fprintf(out, "<figure class=\"%s\" title=\"", class);
     dip_html_text(out, title);
     fputs("\">", out);
-    return picture(out, archive, id);
+    if (meta)
+        status = dip_html_stored(out, archive, id, "tile");
+    else
+        fputs("<span class=\"gone\">no longer in the archive</span>", out);
+    dip_meta_free(meta);
+    return status;
 }
 
 static dip_status hits(FILE *out, const dip_archive *archive, const dip_run_example *e)
@@ -57,13 +54,14 @@ static dip_status hits(FILE *out, const dip_archive *archive, const dip_run_exam
 
 static dip_status strip(FILE *out, const dip_archive *archive, const dip_run_example *e)
 {
-    char title[512];
-    title_of(archive, e->probe, title, sizeof title);
+    dip_meta *meta;
+    dip_status status = look_up(archive, e->probe, &meta);
     fputs("<div class=\"strip\">", out);
-    dip_status status = begin_figure(out, archive, e->probe, "");
+    if (!status) status = begin_figure(out, archive, e->probe, "");
     fputs("<figcaption class=\"name\">", out);
-    dip_html_text(out, title + strcspn(title, "/") + (strchr(title, '/') != NULL));
+    dip_html_text(out, meta ? meta->name : "");
     fputs("</figcaption></figure>", out);
+    dip_meta_free(meta);
     if (!status) status = begin_figure(out, archive, e->twin, "own");
     fprintf(out, "<figcaption><b>%zu</b><span>%.3f</span></figcaption></figure><i></i>", e->rank,
             e->score);
@@ -137,15 +135,16 @@ dip_status dip_run_examples_write(FILE *out, const dip_archive *archive, const d
     return status;
 }
 
-bool dip_run_examples_simulated(const dip_archive *archive, const dip_run_history *run)
+dip_status dip_run_examples_simulated(const dip_archive *archive, const dip_run_history *run,
+                                      bool *simulated)
 {
-    bool simulated = false;
-    for (size_t i = 0; i < run->example_count && !simulated; i++) {
+    *simulated = false;
+    for (size_t i = 0; i < run->example_count && !*simulated; i++) {
         dip_meta *meta;
-        if (dip_archive_meta(archive, run->examples[i].probe, &meta)) continue;
-        simulated = dip_meta_simulated(meta);
+        dip_status status = look_up(archive, run->examples[i].probe, &meta);
+        if (status) return status;
+        *simulated = meta && dip_meta_simulated(meta);
         dip_meta_free(meta);
     }
-    dip_error_clear();
-    return simulated;
+    return DIP_OK;
 }

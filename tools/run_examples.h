@@ -13,6 +13,7 @@ dip_status dip_run_examples_write(FILE *out, const dip_archive *archive,
                                   const dip_run_history *run);
 
 /** Do the examples show simulated tiles? */
-bool dip_run_examples_simulated(const dip_archive *archive, const dip_run_history *run);
+dip_status dip_run_examples_simulated(const dip_archive *archive, const dip_run_history *run,
+                                      bool *simulated);
 
 #endif

@@ -354,7 +354,7 @@ static void data(const page *p)
 
 /* ---- page ---- */
 
-static void head(const page *p)
+static void head(const page *p, bool simulated)
 {
     const char *const styles[] = {dip_sheet_style, dip_chart_style, dip_run_style, NULL};
     char title[256];
@@ -366,8 +366,7 @@ static void head(const page *p)
     fputs(p->run->finished ? "<span class=\"badge done\">finished</span>"
                            : "<span class=\"badge\">not finished</span>",
           p->out);
-    if (dip_run_examples_simulated(p->archive, p->run))
-        fputs("<span class=\"badge\">simulated data</span>", p->out);
+    if (simulated) fputs("<span class=\"badge\">simulated data</span>", p->out);
     fputs("<p class=\"dim\">", p->out);
     escape(p, dip_archive_title(p->archive));
     fputs(" &middot; model ", p->out);
@@ -377,11 +376,14 @@ static void head(const page *p)
 
 static dip_status write_page(page *p)
 {
+    bool simulated;
+    dip_status status = dip_run_examples_simulated(p->archive, p->run, &simulated);
+    if (status) return status;
     name_directions(p);
     find_marks(p);
-    head(p);
+    head(p, simulated);
     figures(p);
-    dip_status status = charts(p);
+    status = charts(p);
     if (!status) status = dip_run_examples_write(p->out, p->archive, p->run);
     labels(p);
     data(p);

@@ -45,13 +45,13 @@ enum {
 };
 
 typedef struct message {
-    uint8_t bytes[MESSAGE_CAPACITY];
-    size_t length;
+    uint8_t *bytes; /* borrowed */
+    size_t length, capacity;
 } message;
 
 static void put(message *m, const void *bytes, size_t length)
 {
-    assert(m->length + length <= MESSAGE_CAPACITY);
+    assert(m->length + length <= m->capacity);
     memcpy(m->bytes + m->length, bytes, length);
     m->length += length;
 }
@@ -67,11 +67,22 @@ static void put_varint(message *m, uint64_t value)
 
 static void put_key(message *m, unsigned field, unsigned wire) { put_varint(m, field << 3 | wire); }
 
+static void put_number(message *m, unsigned field, uint64_t value)
+{
+    put_key(m, field, VARINT);
+    put_varint(m, value);
+}
+
 static void put_bytes(message *m, unsigned field, const void *bytes, size_t length)
 {
     put_key(m, field, BYTES);
     put_varint(m, length);
     put(m, bytes, length);
+}
+
+static void put_message(message *m, unsigned field, const message *inner)
+{
+    put_bytes(m, field, inner->bytes, inner->length);
 }
 
 static double now(void)
@@ -87,8 +98,7 @@ static void begin_event(message *m, uint64_t step)
     m->length = 0;
     put_key(m, 1, FIXED64);
     put(m, &time, sizeof time);
-    put_key(m, 2, VARINT);
-    put_varint(m, step);
+    put_number(m, 2, step);
 }
 
 /* ---- records ---- */
@@ -114,7 +124,8 @@ static dip_status write_record(dip_events *events, const message *m)
 static dip_status write_version(dip_events *events)
 {
     static const char version[] = "brain.Event:2";
-    message m;
+    uint8_t room[MESSAGE_CAPACITY];
+    message m = {room, 0, sizeof room};
     begin_event(&m, 0);
     put_bytes(&m, 3, version, sizeof version - 1);
     return write_record(events, &m);
@@ -143,17 +154,49 @@ dip_status dip_events_open(dip_events **out, const char *folder)
 
 dip_status dip_events_scalar(dip_events *events, const char *tag, uint64_t step, double value)
 {
-    message scalar = {.length = 0}, summary = {.length = 0}, event;
+    uint8_t room[3][MESSAGE_CAPACITY];
+    message scalar = {room[0], 0, MESSAGE_CAPACITY}, summary = {room[1], 0, MESSAGE_CAPACITY},
+            event = {room[2], 0, MESSAGE_CAPACITY};
     float single = (float)value;
     size_t length = strlen(tag);
     assert(length < TAG_CAPACITY);
     put_bytes(&scalar, 1, tag, length);
     put_key(&scalar, 2, FIXED32);
     put(&scalar, &single, sizeof single);
-    put_bytes(&summary, 1, scalar.bytes, scalar.length);
+    put_message(&summary, 1, &scalar);
     begin_event(&event, step);
-    put_bytes(&event, 5, summary.bytes, summary.length);
+    put_message(&event, 5, &summary);
     return write_record(events, &event);
+}
+
+/* The tensor of one string, a shape of one dimension of one. */
+static void put_string(message *value, message *tensor, const char *text)
+{
+    enum { STRING = 7 };
+    put_number(tensor, 1, STRING);
+    put_bytes(tensor, 2, "\x12\x02\x08\x01", 4);
+    put_bytes(tensor, 8, text, strlen(text));
+    put_message(value, 8, tensor);
+}
+
+dip_status dip_events_text(dip_events *events, const char *tag, uint64_t step, const char *text)
+{
+    size_t length = strlen(tag), capacity = strlen(text) + MESSAGE_CAPACITY;
+    uint8_t *room = dip_alloc(4 * capacity);
+    if (!room) return DIP_ENOMEM;
+    message tensor = {room, 0, capacity}, value = {room + capacity, 0, capacity},
+            summary = {room + 2 * capacity, 0, capacity},
+            event = {room + 3 * capacity, 0, capacity};
+    assert(length < TAG_CAPACITY);
+    put_bytes(&value, 1, tag, length);
+    put_string(&value, &tensor, text);
+    put_bytes(&value, 9, "\x0a\x06\x0a\x04text", 8); /* plugin_data, plugin_name */
+    put_message(&summary, 1, &value);
+    begin_event(&event, step);
+    put_message(&event, 5, &summary);
+    dip_status status = write_record(events, &event);
+    dip_free(room);
+    return status;
 }
 
 dip_status dip_events_flush(dip_events *events)

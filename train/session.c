@@ -222,9 +222,9 @@ static dip_status open_history(dip_session *t)
     char *path = dip_run_file(&t->run, "metrics.jsonl");
     dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
     dip_free(path);
+    if (!status) status = dip_events_open(&t->events, t->run.folder);
     if (!status && !t->cursor.total) status = dip_tell_data(t);
-    if (!status) status = dip_tell_start(t);
-    return status ? status : dip_events_open(&t->events, t->run.folder);
+    return status ? status : dip_tell_start(t);
 }
 
 /* ---- life ---- */

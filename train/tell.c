@@ -1,11 +1,13 @@
 /* What a session tells its history; see tell.h. */
 #include "train/tell.h"
 
+#include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 dip_status dip_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
@@ -47,13 +49,34 @@ dip_status dip_tell_data(dip_session *t)
     return status;
 }
 
+/* config.ini as a block of code: four spaces before each line. */
+static char *as_code(const char *text)
+{
+    size_t lines = 1, n = 0;
+    for (const char *c = text; *c; c++) lines += *c == '\n';
+    char *out = dip_alloc(strlen(text) + 4 * lines + 1);
+    for (const char *c = text; out && *c; c++) {
+        if (c == text || c[-1] == '\n')
+            for (int i = 0; i < 4; i++) out[n++] = ' ';
+        out[n++] = *c;
+    }
+    if (out) out[n] = '\0';
+    return out;
+}
+
 dip_status dip_tell_start(dip_session *t)
 {
     const dip_field fields[] = {{"time", (double)time(NULL)},
                                 {"threads", (double)dip_threads()},
                                 {"tiles_in_memory", (double)dip_tile_cache_count(t->cache)}};
     const dip_history_line line = {"start", t->cursor.total, NULL, 0, fields, 3};
-    return dip_history_write(t->history, &line);
+    dip_status status = dip_history_write(t->history, &line);
+    char *options = as_code(t->run.identity);
+    if (!status)
+        status = options ? dip_events_text(t->events, "run/options", t->cursor.total, options)
+                         : DIP_ENOMEM;
+    dip_free(options);
+    return status;
 }
 
 dip_status dip_tell_epoch(dip_session *t, double loss)

@@ -9,7 +9,7 @@ dip_status dip_tell(dip_session *session, const char *kind, const dip_field *fie
 
 /** What the run learns from, and what learns: "data", and a "band" for each. */
 dip_status dip_tell_data(dip_session *session);
-/** A beginning of the run, the first or a later one: "start". */
+/** A beginning of the run, the first or a later one: "start"; TensorBoard gets the options as a text. */
 dip_status dip_tell_start(dip_session *session);
 /** Of a continued epoch, time and throughput are of the part since: "epoch". */
 dip_status dip_tell_epoch(dip_session *session, double loss);

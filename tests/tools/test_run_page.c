@@ -182,6 +182,25 @@ static void the_page_replaces_the_one_before(void **state)
     dip_free(left);
 }
 
+static void an_allocation_may_fail_anywhere(void **state)
+{
+    (void)state;
+    char *run = path_of("run"), *left = path_of("run/report.html.partial");
+    dip_status status = DIP_ENOMEM;
+    size_t n = 1;
+    for (; status; n++) {
+        dip_mem_fail_after(n);
+        status = dip_run_page_write(archive, run, NULL);
+        dip_mem_fail_after(0);
+        if (status) assert_int_equal(status, DIP_ENOMEM);
+        assert_false(dip_file_exists(left));
+        assert_true(n < 10000);
+    }
+    assert_true(n > 50);
+    dip_free(run);
+    dip_free(left);
+}
+
 static void what_is_no_run_is_refused(void **state)
 {
     (void)state;
@@ -203,6 +222,7 @@ int main(void)
         cmocka_unit_test(what_comes_from_outside_is_escaped),
         cmocka_unit_test(a_tile_that_is_gone_is_said_to_be),
         cmocka_unit_test(the_page_replaces_the_one_before),
+        cmocka_unit_test(an_allocation_may_fail_anywhere),
         cmocka_unit_test(what_is_no_run_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

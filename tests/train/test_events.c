@@ -90,6 +90,39 @@ static void scalars_can_be_read_back(void **state)
     assert_int_equal(dip_file_remove(folder), DIP_OK);
 }
 
+/* A text longer than any buffer of fixed size. */
+static void texts_can_be_read_back(void **state)
+{
+    (void)state;
+    enum { LENGTH = 5000 };
+    char folder[] = "/tmp/dip-events-XXXXXX", *bytes, text[LENGTH + 1];
+    size_t total, length;
+    dip_events *events = NULL;
+    for (size_t i = 0; i < LENGTH; i++) text[i] = (char)('a' + i % 26);
+    text[LENGTH] = '\0';
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(dip_events_open(&events, folder), DIP_OK);
+    assert_int_equal(dip_events_text(events, "run/options", 7, text), DIP_OK);
+    assert_int_equal(dip_events_flush(events), DIP_OK);
+    dip_events_close(events);
+    char *path = only_file(folder);
+    assert_int_equal(dip_file_read(&bytes, &total, path, 1 << 20), DIP_OK);
+
+    const uint8_t *at = (const uint8_t *)bytes, *payload;
+    next_record(&at, &length);
+    payload = next_record(&at, &length);
+    assert_int_equal(length, 11 + 3 + 3 + 13 + 3 + 2 + 6 + 3 + LENGTH + 10);
+    assert_memory_equal(payload + 9, "\x10\x07\x2a\xb0\x27\x0a\xad\x27", 8); /* summary, value */
+    assert_memory_equal(payload + 17, "\x0a\x0brun/options\x42\x93\x27", 16);
+    assert_memory_equal(payload + 33, "\x08\x07\x12\x04\x12\x02\x08\x01\x42\x88\x27", 11);
+    assert_memory_equal(payload + 44, text, LENGTH);
+    assert_memory_equal(payload + 44 + LENGTH, "\x4a\x08\x0a\x06\x0a\x04text", 10);
+    assert_int_equal((const char *)at - bytes, total);
+    dip_free(bytes);
+    dip_free(path);
+    assert_int_equal(dip_file_remove(folder), DIP_OK);
+}
+
 static void a_missing_folder_is_named(void **state)
 {
     (void)state;
@@ -104,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checksum_has_the_known_values),
         cmocka_unit_test(scalars_can_be_read_back),
+        cmocka_unit_test(texts_can_be_read_back),
         cmocka_unit_test(a_missing_folder_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CONFIG_LIMIT = 1 << 20 };
@@ -28,7 +29,8 @@ typedef struct sweep {
     const dip_sweep_options *options;
     dip_outcomes *outcomes;
     char *errors;                 /* file for the program's standard error */
-    char program[40];             /* version and hash of the program */
+    char *program;                /* our copy of it */
+    char build[40];               /* its version and hash */
     size_t tasks, at, done, kept; /* of this call: all; present; trained; found in the file */
     bool *imported;               /* (data_count, MOST_FOLDS) */
 } sweep;
@@ -63,8 +65,8 @@ static dip_status begin_command(const sweep *s, const char *verb, const char *ar
 {
     char threads[32];
     snprintf(threads, sizeof threads, "%llu", (unsigned long long)s->options->threads);
-    const char *const words[] = {s->options->program, verb,        archive, "--json",
-                                 "--no-progress",     "--threads", threads};
+    const char *const words[] = {s->program,      verb,        archive, "--json",
+                                 "--no-progress", "--threads", threads};
     dip_status status = DIP_OK;
     *command = (dip_command_line){.count = 0};
     for (size_t i = 0; i < sizeof words / sizeof *words && !status; i++)
@@ -83,21 +85,32 @@ static dip_status fingerprint_file(const char *path, char out[20], uint64_t *byt
     return DIP_OK;
 }
 
+/* A sweep takes hours: it works with a copy, so that a new build in between changes nothing. */
+static dip_status copy_program(const sweep *s)
+{
+    dip_map map;
+    dip_status status = dip_file_map(&map, s->options->program);
+    if (status) return status;
+    status = dip_file_write(s->program, map.bytes, map.length);
+    dip_file_unmap(&map);
+    if (!status && chmod(s->program, 0755)) status = dip_fail_errno("make executable", s->program);
+    return status;
+}
+
 static dip_status identify_program(sweep *s)
 {
     char hash[20];
     uint64_t bytes;
     dip_ran ran = {.output = NULL};
     dip_command_line command = {.count = 0};
-    dip_status status = fingerprint_file(s->options->program, hash, &bytes);
-    if (!status) status = dip_command_add(&command, s->options->program);
+    dip_status status = fingerprint_file(s->program, hash, &bytes);
+    if (!status) status = dip_command_add(&command, s->program);
     if (!status) status = dip_command_add(&command, "--version");
     if (!status) status = dip_command_run(&command, s->errors, &ran);
     if (!status) {
         const char *version = ran.output + strcspn(ran.output, " ");
-        snprintf(s->program, sizeof s->program, "%.*s %s",
-                 (int)strcspn(version + (*version == ' '), "\n"), version + (*version == ' '),
-                 hash);
+        version += *version == ' ';
+        snprintf(s->build, sizeof s->build, "%.*s %s", (int)strcspn(version, "\n"), version, hash);
     }
     dip_command_fini(&command);
     dip_free(ran.output);
@@ -298,7 +311,7 @@ static void write_row(dip_json *j, const sweep *s, const training *t, const dip_
     dip_json_text(j, "train_options", task->row->train);
     dip_json_text(j, "encode_options", task->row->encode);
     dip_json_text(j, "eval_options", form->eval);
-    dip_json_text(j, "program", s->program);
+    dip_json_text(j, "program", s->build);
     dip_json_count(j, "threads", s->options->threads);
     dip_json_text(j, "pairs_fingerprint", t->data);
     dip_json_text(j, "model_fingerprint", t->fingerprint);
@@ -467,15 +480,18 @@ dip_status dip_sweep_run(const dip_plan *plan, const dip_sweep_options *options,
     if (!status) status = lock_folder(options->work, &lock);
     s.errors = status ? NULL : dip_path_join(options->work, "errors.txt");
     s.imported = dip_calloc(plan->data_count * DIP_PLAN_MOST_FOLDS, sizeof *s.imported);
-    if (!status && (!s.errors || !s.imported)) status = DIP_ENOMEM;
+    s.program = status ? NULL : dip_path_join(options->work, "program");
+    if (!status && (!s.errors || !s.program || !s.imported)) status = DIP_ENOMEM;
     if (!status) status = dip_task_each(plan, options->final, count_task, &s);
     if (!status && !s.tasks)
         status =
             dip_fail(DIP_ENOENT, "the plan has no such %s", options->final ? "final" : "candidate");
+    if (!status) status = copy_program(&s);
     if (!status) status = identify_program(&s);
     if (!status) status = dip_task_each(plan, options->final, take_task, &s);
     if (!status) note(&s, "%zu trained, %zu were there", s.done, s.kept);
     dip_free(s.errors);
+    dip_free(s.program);
     dip_free(s.imported);
     if (lock >= 0) close(lock);
     return status;

@@ -290,6 +290,27 @@ static void usage_of(const dip_option *row, char *out, size_t capacity)
     snprintf(out, capacity, "%s--%s %s", letter, row->name, word);
 }
 
+static bool is_listed(const char *name, const char *const *list)
+{
+    for (; list && *list; list++)
+        if (!strcmp(*list, name)) return true;
+    return false;
+}
+
+char *dip_options_text(const dip_option *table, const void *values, const char *const *without)
+{
+    char *text = dip_strdup("");
+    for (const dip_option *row = table; text && row->name; row++) {
+        char value[512];
+        if (is_heading(row) || is_listed(row->name, without)) continue;
+        dip_options_get(row, values, value, sizeof value);
+        char *longer = dip_sprintf("%s%s = %s\n", text, row->name, value);
+        dip_free(text);
+        text = longer;
+    }
+    return text;
+}
+
 static bool shows_default(const dip_option *row)
 {
     return row->fallback && *row->fallback && row->type != DIP_OPTION_FLAG;

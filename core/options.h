@@ -56,6 +56,12 @@ dip_status dip_options_parse(const dip_option *table, void *values, int argc, ch
 /** A value as text, as it would be typed; into `out`. */
 void dip_options_get(const dip_option *row, const void *values, char *out, size_t capacity);
 
+/**
+ * "name = value" lines in the table's order, but for the names in `without` (NULL ends it; may be NULL). Free with
+ * dip_free(); NULL when memory is short.
+ */
+char *dip_options_text(const dip_option *table, const void *values, const char *const *without);
+
 /** Writes the table as aligned --help lines, or as rows of a Markdown table. */
 void dip_options_help(const dip_option *table, FILE *out);
 void dip_options_markdown(const dip_option *table, FILE *out);

@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
+#include "train/plan.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,17 +19,7 @@
 
 enum { MOST_THREADS = 8, POOL_SHARE = 4 };
 
-/* Separate streams for separate purposes. */
-static const uint64_t order_tag = 0x6f72646572, pair_tag = 0x70616972;
-
-/* The batches of an epoch: batch i takes pairs order[start[i]] .. order[start[i] + length[i] - 1]. */
-typedef struct plan {
-    uint32_t *order;  /* positions in dataset->train, combination after combination */
-    uint32_t *length; /* of each batch */
-    uint32_t *start;
-    uint32_t *turn; /* the batch that comes at each step */
-    size_t steps;
-} plan;
+static const uint64_t pair_tag = 0x70616972; /* a stream of its own */
 
 typedef struct slot {
     dip_train_batch batch;
@@ -56,67 +47,12 @@ struct dip_loader {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under the lock */
-    plan plan;
+    dip_plan plan;
     uint64_t epoch, step;    /* of the next batch to begin */
     uint64_t claimed, taken; /* batches begun and given back */
     bool in_use;             /* the caller works on batch `taken` */
     bool stop;
 };
-
-/* ---- plan ---- */
-
-static uint32_t combination(const dip_dataset *d, const dip_pair *pair)
-{
-    return pair->modality[0] * d->modality_count + pair->modality[1];
-}
-
-/* Puts the pairs of one combination at order[at...]; returns where the next one begins. */
-static uint32_t list_combination(plan *p, const dip_dataset *d, uint32_t wanted, uint32_t at)
-{
-    for (uint32_t i = 0; i < d->train_count; i++)
-        if (combination(d, &d->train[i]) == wanted) p->order[at++] = i;
-    return at;
-}
-
-static void cut_batches(plan *p, uint32_t first, uint32_t end, size_t batch)
-{
-    size_t n = end - first, size = n < batch ? n : batch;
-    for (size_t k = 0; size >= 2 && k < n / size; k++) {
-        p->start[p->steps] = first + (uint32_t)(k * size);
-        p->length[p->steps++] = (uint32_t)size;
-    }
-}
-
-static dip_status plan_make(plan *p, const dip_dataset *d, size_t batch)
-{
-    uint32_t first = 0, combinations = d->modality_count * d->modality_count;
-    p->order = dip_alloc((d->train_count + 1) * sizeof *p->order);
-    p->start = dip_alloc((d->train_count + 1) * sizeof *p->start);
-    p->length = dip_alloc((d->train_count + 1) * sizeof *p->length);
-    p->turn = dip_alloc((d->train_count + 1) * sizeof *p->turn);
-    if (!p->order || !p->start || !p->length || !p->turn) return DIP_ENOMEM;
-    for (uint32_t c = 0, end; c < combinations; c++, first = end) {
-        end = list_combination(p, d, c, first);
-        cut_batches(p, first, end, batch);
-    }
-    if (!p->steps)
-        return dip_fail(DIP_ENOENT, "no two places have tiles of the same two modalities");
-    return DIP_OK;
-}
-
-/* Shuffles the pairs of each combination among themselves, then the batches. */
-static void plan_epoch(plan *p, const dip_dataset *d, uint64_t seed, uint64_t epoch)
-{
-    dip_rng rng;
-    dip_rng_init(&rng, seed ^ order_tag, epoch);
-    uint32_t first = 0, combinations = d->modality_count * d->modality_count;
-    for (uint32_t c = 0, end; c < combinations; c++, first = end) {
-        end = list_combination(p, d, c, first);
-        dip_rng_shuffle(&rng, p->order + first, end - first);
-    }
-    for (uint32_t i = 0; i < p->steps; i++) p->turn[i] = i;
-    dip_rng_shuffle(&rng, p->turn, p->steps);
-}
 
 /* ---- one batch ---- */
 
@@ -170,10 +106,10 @@ static dip_status make_batch(worker *w, slot *to)
 /* With the lock held: writes down which pairs the next batch is of, and moves on. */
 static void begin_batch(dip_loader *loader, slot *to)
 {
-    plan *p = &loader->plan;
+    dip_plan *p = &loader->plan;
     if (loader->step == p->steps) {
         loader->step = 0;
-        plan_epoch(p, loader->dataset, loader->options.seed, ++loader->epoch);
+        dip_plan_shuffle(p, loader->dataset, loader->options.seed, ++loader->epoch);
     }
     uint32_t batch = p->turn[loader->step++];
     const uint32_t *order = p->order + p->start[batch];
@@ -268,7 +204,7 @@ dip_status dip_loader_create(dip_loader **out, const dip_dataset *dataset,
     loader->slot_count = loader->worker_count + 1;
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->changed, NULL);
-    dip_status status = plan_make(&loader->plan, dataset, options->batch);
+    dip_status status = dip_plan_make(&loader->plan, dataset, options->batch);
     if (!status) status = make_slots(loader);
     if (status) {
         dip_loader_destroy(loader);
@@ -316,10 +252,7 @@ void dip_loader_destroy(dip_loader *loader)
         dip_free_aligned(loader->workers[i].scratch);
         dip_image_fini(&loader->workers[i].image);
     }
-    dip_free(loader->plan.order);
-    dip_free(loader->plan.start);
-    dip_free(loader->plan.length);
-    dip_free(loader->plan.turn);
+    dip_plan_fini(&loader->plan);
     dip_free(loader);
 }
 
@@ -333,7 +266,7 @@ dip_status dip_loader_start(dip_loader *loader, uint64_t epoch, uint64_t step)
     forget_batches(loader);
     loader->epoch = epoch;
     loader->step = step;
-    plan_epoch(&loader->plan, loader->dataset, loader->options.seed, epoch);
+    dip_plan_shuffle(&loader->plan, loader->dataset, loader->options.seed, epoch);
     for (size_t i = 0; i < loader->worker_count; i++) {
         if (pthread_create(&loader->workers[i].thread, NULL, work, &loader->workers[i])) break;
         loader->running++;

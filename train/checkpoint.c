@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 2, CURSOR_CAPACITY = 256 };
+enum { KEPT_FILES = 2, CURSOR_CAPACITY = 256 };
 
 static const char *const format = "diptych checkpoint 1";
 static const char *const prefix = "checkpoint-", *const suffix = ".safetensors";
@@ -67,28 +67,23 @@ static bool cursor_read(const char *text, dip_cursor *c)
 
 /* ---- flat tensors ---- */
 
-enum { MOST_FLAT = 5 };
+enum { MOST_FLAT = 5 + DIP_CHECKPOINT_KEPT };
 
-typedef struct flat {
-    const char *name;
-    float *values;
-    size_t count;
-} flat;
-
-static size_t list_flat(const dip_checkpoint *c, flat *out)
+static size_t list_flat(const dip_checkpoint *c, dip_kept *out)
 {
-    size_t params = dip_net_param_count(c->net), n = 0, running, queued;
-    out[n++] = (flat){"optimiser.first", dip_optimiser_moment(c->optimiser, 0), params};
-    out[n++] = (flat){"optimiser.second", dip_optimiser_moment(c->optimiser, 1), params};
+    size_t params = dip_optimiser_param_count(c->optimiser), n = 0, running, queued;
+    out[n++] = (dip_kept){"optimiser.first", dip_optimiser_moment(c->optimiser, 0), params};
+    out[n++] = (dip_kept){"optimiser.second", dip_optimiser_moment(c->optimiser, 1), params};
     if (c->average) {
         float *values = dip_average_running(c->average, &running);
-        out[n++] = (flat){"average.params", dip_average_params(c->average), params};
-        out[n++] = (flat){"average.running", values, running};
+        out[n++] = (dip_kept){"average.params", dip_average_params(c->average), params};
+        out[n++] = (dip_kept){"average.running", values, running};
     }
     if (c->queue) {
         float *values = dip_queue_state(c->queue, &queued);
-        out[n++] = (flat){"queue", values, queued};
+        out[n++] = (dip_kept){"queue", values, queued};
     }
+    for (size_t i = 0; i < c->kept_count; i++) out[n++] = c->kept[i];
     return n;
 }
 
@@ -96,7 +91,7 @@ static size_t list_flat(const dip_checkpoint *c, flat *out)
 
 static dip_status write_to(const char *path, const dip_checkpoint *c, const dip_cursor *cursor)
 {
-    flat flats[MOST_FLAT];
+    dip_kept flats[MOST_FLAT];
     char where[CURSOR_CAPACITY];
     size_t n = list_flat(c, flats);
     dip_tensor_list list;
@@ -120,14 +115,14 @@ dip_status dip_checkpoint_write(const char *folder, const dip_checkpoint *checkp
         dip_sprintf("%s/%s%010llu%s", folder, prefix, (unsigned long long)cursor->total, suffix);
     if (!path) return DIP_ENOMEM;
     dip_status status = write_to(path, checkpoint, cursor);
-    if (!status) status = prune(folder, KEPT);
+    if (!status) status = prune(folder, KEPT_FILES);
     dip_free(path);
     return status;
 }
 
 /* ---- reading ---- */
 
-static dip_status read_flat(const dip_safetensors *file, const char *path, const flat *to,
+static dip_status read_flat(const dip_safetensors *file, const char *path, const dip_kept *to,
                             bool apply)
 {
     const dip_safetensors_entry *entry = dip_safetensors_find(file, to->name);
@@ -141,14 +136,14 @@ static dip_status read_flat(const dip_safetensors *file, const char *path, const
 static dip_status apply(const dip_safetensors *file, const char *path, const dip_checkpoint *c,
                         dip_cursor *cursor)
 {
-    flat flats[MOST_FLAT];
+    dip_kept flats[MOST_FLAT];
     dip_cursor read;
     size_t n = list_flat(c, flats);
     dip_status status = DIP_OK;
     if (!cursor_read(dip_safetensors_metadata(file, "cursor"), &read))
         return dip_fail(DIP_EFORMAT, "'%s' has no cursor", path);
     for (size_t i = 0; !status && i < n; i++) status = read_flat(file, path, &flats[i], false);
-    if (!status) status = dip_net_load(c->net, file, path);
+    if (!status && c->net) status = dip_net_load(c->net, file, path);
     for (size_t i = 0; !status && i < n; i++) status = read_flat(file, path, &flats[i], true);
     if (status) return status;
     dip_optimiser_set_steps(c->optimiser, read.total);

@@ -22,13 +22,24 @@ typedef struct dip_cursor {
     uint64_t best_epoch, stale; /* evaluations since */
 } dip_cursor;
 
-/** What a checkpoint holds; `average` and `queue` may be NULL. All borrowed. */
+/** A vector of values that a checkpoint keeps under a name. */
+typedef struct dip_kept {
+    const char *name;
+    float *values;
+    size_t count;
+} dip_kept;
+
+enum { DIP_CHECKPOINT_KEPT = 4 };
+
+/** What a checkpoint holds; `net`, `average` and `queue` may be NULL. All borrowed. */
 typedef struct dip_checkpoint {
     dip_net *net;
     dip_optimiser *optimiser;
     dip_average *average;
     dip_queue *queue;
     const char *identity; /* a checkpoint of another identity is not read */
+    const dip_kept *kept; /* (kept_count), at most DIP_CHECKPOINT_KEPT */
+    size_t kept_count;
 } dip_checkpoint;
 
 dip_status dip_checkpoint_write(const char *folder, const dip_checkpoint *checkpoint,

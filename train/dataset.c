@@ -26,6 +26,7 @@ typedef struct row {
 
 typedef struct collector {
     dip_dataset *dataset;
+    const dip_dataset_options *options;
     row *rows;
     size_t count, capacity;
     bool has_splits;
@@ -91,6 +92,8 @@ static dip_status collect(void *context, const dip_meta *meta)
     while (modality < c->dataset->modality_count && c->dataset->source[modality] != meta->modality)
         modality++;
     if (modality == c->dataset->modality_count) return DIP_OK;
+    if (c->options->wanted && !c->options->wanted(c->options->context, modality, meta->id))
+        return DIP_OK;
     if (dip_array_reserve((void **)&c->rows, &c->capacity, c->count + 1, sizeof *c->rows))
         return DIP_ENOMEM;
     uint32_t split = split_of(meta->split);
@@ -281,7 +284,7 @@ static bool has_held(const collector *c)
 
 static dip_status build(dip_dataset *d, const dip_dataset_options *options)
 {
-    collector c = {.dataset = d};
+    collector c = {.dataset = d, .options = options};
     dip_status status = choose_modalities(d, options->modalities);
     if (!status) status = dip_archive_each(d->archive, collect, &c);
     if (!status && c.count > UINT32_MAX)

@@ -16,6 +16,8 @@
 
 #include "core/progress.h"
 
+#include <stdbool.h>
+
 /** Tiles first[k] .. first[k] + count[k] - 1 of the data set are the place's tiles of modality[k]. */
 typedef struct dip_pair {
     uint32_t modality[2], first[2], count[2];
@@ -39,6 +41,9 @@ typedef struct dip_dataset_options {
     const char *modalities; /* "s1,s2"; NULL: all of the archive */
     double share;           /* of the training places; 0 or 1: all */
     uint64_t seed;          /* draws them */
+    /** Tiles that it refuses are left out; `modality`: position in the data set. NULL: all are taken. */
+    bool (*wanted)(void *context, uint32_t modality, uint64_t tile);
+    void *context;
 } dip_dataset_options;
 
 /**

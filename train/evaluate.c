@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 64, MOST_PAIRS = 1000 };
+enum { CHUNK = 64 };
 
 struct dip_evaluator {
     const dip_dataset *dataset;
@@ -156,9 +156,10 @@ dip_status dip_evaluator_take(dip_evaluator *e, const dip_net *net, size_t tiles
 
 /* ---- held-out pairs ---- */
 
-static dip_status encode(dip_evaluator *e, uint32_t modality, const uint32_t *tiles, size_t n,
+static dip_status encode(void *context, uint32_t modality, const uint32_t *tiles, size_t n,
                          float *out)
 {
+    dip_evaluator *e = context;
     size_t dim = dip_embedding_dim(e->embedding);
     dip_status status = DIP_OK;
     for (size_t at = 0; !status && at < n; at += CHUNK) {
@@ -171,56 +172,7 @@ static dip_status encode(dip_evaluator *e, uint32_t modality, const uint32_t *ti
     return status;
 }
 
-/* Up to MOST_PAIRS held-out pairs of a combination, spread evenly; tiles[0] and tiles[1] get theirs. */
-static size_t choose_pairs(const dip_dataset *d, const uint32_t modality[2], uint32_t *tiles[2])
+dip_held_source dip_evaluator_source(dip_evaluator *e)
 {
-    size_t n = 0, taken = 0, seen = 0;
-    for (size_t i = 0; i < d->held_count; i++)
-        n += !memcmp(d->held[i].modality, modality, 2 * sizeof *modality);
-    size_t wanted = n < MOST_PAIRS ? n : MOST_PAIRS;
-    for (size_t i = 0; i < d->held_count && taken < wanted; i++) {
-        if (memcmp(d->held[i].modality, modality, 2 * sizeof *modality) != 0) continue;
-        if (seen++ * wanted / n != taken) continue;
-        tiles[0][taken] = d->held[i].first[0];
-        tiles[1][taken++] = d->held[i].first[1];
-    }
-    return taken;
-}
-
-static dip_status visit_combination(dip_evaluator *e, dip_held *held, uint32_t *tiles[2],
-                                    float *vectors[2], dip_held_fn fn, void *context)
-{
-    dip_status status = DIP_OK;
-    held->n = choose_pairs(e->dataset, held->modality, tiles);
-    if (!held->n) return DIP_OK;
-    for (int side = 0; side < 2 && !status; side++) {
-        status = encode(e, held->modality[side], tiles[side], held->n, vectors[side]);
-        held->tiles[side] = tiles[side];
-        held->vectors[side] = vectors[side];
-    }
-    return status ? status : fn(context, held);
-}
-
-dip_status dip_evaluator_each(dip_evaluator *e, dip_held_fn fn, void *context)
-{
-    dip_held held = {.dataset = e->dataset, .dim = dip_embedding_dim(e->embedding)};
-    uint32_t *tiles[2], modalities = e->dataset->modality_count;
-    float *vectors[2];
-    dip_status status = DIP_OK;
-    for (int i = 0; i < 2; i++) {
-        tiles[i] = dip_alloc(MOST_PAIRS * sizeof *tiles[i]);
-        vectors[i] = dip_alloc_aligned(MOST_PAIRS * held.dim * sizeof *vectors[i]);
-        if (!tiles[i] || !vectors[i]) status = DIP_ENOMEM;
-    }
-    for (uint32_t c = 0; !status && c < modalities * modalities; c++) {
-        held.modality[0] = c / modalities;
-        held.modality[1] = c % modalities;
-        if (held.modality[0] < held.modality[1])
-            status = visit_combination(e, &held, tiles, vectors, fn, context);
-    }
-    for (int i = 0; i < 2; i++) {
-        dip_free(tiles[i]);
-        dip_free_aligned(vectors[i]);
-    }
-    return status;
+    return (dip_held_source){e->dataset, dip_embedding_dim(e->embedding), encode, e};
 }

@@ -121,12 +121,12 @@ static dip_status measure(void *context, const dip_held *held)
     return dip_held_label_precision(held, m->sum.labels, &m->sum.label_count);
 }
 
-dip_status dip_held_measure(dip_evaluator *evaluator, const char *examples, uint64_t step,
+dip_status dip_held_measure(const dip_held_source *source, const char *examples, uint64_t step,
                             bool labels, dip_held_recall *out)
 {
     measurement m = {.step = step, .labels = labels};
     dip_status status = examples ? dip_history_open(&m.examples, examples, 0) : DIP_OK;
-    if (!status) status = dip_evaluator_each(evaluator, measure, &m);
+    if (!status) status = dip_held_each(source, measure, &m);
     dip_history_close(m.examples);
     if (status) return status;
     for (int side = 0; side < 2; side++)

@@ -32,7 +32,7 @@ typedef struct dip_held_recall {
 } dip_held_recall;
 
 /** `examples`: the file to write at `step`; NULL: none. `labels`: how alike are hits by label? */
-dip_status dip_held_measure(dip_evaluator *evaluator, const char *examples, uint64_t step,
+dip_status dip_held_measure(const dip_held_source *source, const char *examples, uint64_t step,
                             bool labels, dip_held_recall *out);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef TRAIN_HELD_LABELS_H
 #define TRAIN_HELD_LABELS_H
 
-#include "train/evaluate.h"
+#include "train/held_pairs.h"
 #include "train/metrics.h"
 
 enum { DIP_LABEL_DIRECTIONS = 4 };

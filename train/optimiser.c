@@ -18,6 +18,7 @@ struct dip_optimiser {
     size_t piece_count;
     double *partial; /* one a piece */
     float *first, *second;
+    size_t param_count;
     uint64_t steps;
 };
 
@@ -41,6 +42,7 @@ dip_status dip_optimiser_create(dip_optimiser **out, const dip_adamw *settings,
     dip_optimiser *optimiser = dip_calloc(1, sizeof *optimiser);
     if (!optimiser) return DIP_ENOMEM;
     optimiser->settings = *settings;
+    optimiser->param_count = param_count;
     optimiser->pieces = dip_alloc(pieces * sizeof *optimiser->pieces);
     optimiser->partial = dip_alloc(pieces * sizeof *optimiser->partial);
     optimiser->first = dip_calloc(param_count, sizeof(float));
@@ -68,6 +70,8 @@ float *dip_optimiser_moment(dip_optimiser *optimiser, int which)
 {
     return which ? optimiser->second : optimiser->first;
 }
+
+size_t dip_optimiser_param_count(const dip_optimiser *optimiser) { return optimiser->param_count; }
 
 uint64_t dip_optimiser_steps(const dip_optimiser *optimiser) { return optimiser->steps; }
 

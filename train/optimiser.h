@@ -37,6 +37,7 @@ double dip_optimiser_step(dip_optimiser *optimiser, double rate, float *params, 
 
 /** First (0) or second (1) moments, param_count floats: for checkpoints, borrowed. */
 float *dip_optimiser_moment(dip_optimiser *optimiser, int which);
+size_t dip_optimiser_param_count(const dip_optimiser *optimiser);
 uint64_t dip_optimiser_steps(const dip_optimiser *optimiser);
 void dip_optimiser_set_steps(dip_optimiser *optimiser, uint64_t steps);
 

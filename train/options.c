@@ -2,6 +2,7 @@
 #include "train/options.h"
 
 #include "core/mem.h"
+#include "train/options_rows.h"
 #include "train/queue.h"
 
 #include <assert.h>
@@ -9,36 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT(field) .offset = offsetof(dip_train_options, field)
-#define FLAG(word, field, value, text)                                                    \
-    {                                                                                     \
-        .name = word, .type = DIP_OPTION_FLAG, AT(field), .fallback = value, .help = text \
-    }
-#define INT(word, field, least, most, value, text)                                   \
-    {                                                                                \
-        .name = word, .type = DIP_OPTION_INT, AT(field), .low = least, .high = most, \
-        .fallback = value, .help = text                                              \
-    }
-#define REAL(word, field, least, most, value, text)                                   \
-    {                                                                                 \
-        .name = word, .type = DIP_OPTION_REAL, AT(field), .low = least, .high = most, \
-        .fallback = value, .help = text                                               \
-    }
-#define CHOICE(word, field, words, value, text)                                                  \
-    {                                                                                            \
-        .name = word, .type = DIP_OPTION_CHOICE, AT(field), .choices = words, .fallback = value, \
-        .help = text                                                                             \
-    }
-#define TEXT(word, field, value, text)                                                    \
-    {                                                                                     \
-        .name = word, .type = DIP_OPTION_TEXT, AT(field), .fallback = value, .help = text \
-    }
-
-#define HEADING(title)                            \
-    {                                             \
-        .name = title, .type = DIP_OPTION_HEADING \
-    }
-
+#define OPTIONS dip_train_options
 #define PRESETS "default|ss-cmir"
 #define FORMS "unit|centred|standard"
 
@@ -196,7 +168,7 @@ static const char *const ss_cmir[][2] = {
 static const char *const (*const presets[])[2] = {NULL, ss_cmir};
 
 /* Options of the run: they may differ between the parts of one run. */
-static const char *const run_only[] = {"memory", "checkpoint-every", "resume", "force"};
+static const char *const run_only[] = {"memory", "checkpoint-every", "resume", "force", NULL};
 
 /* ---- presets ---- */
 
@@ -308,8 +280,7 @@ dip_embed_spec dip_train_embedding(const dip_train_options *o)
     return spec;
 }
 
-/* A name becomes a folder and a file. */
-static dip_status check_name(const char *name)
+dip_status dip_train_name_check(const char *name)
 {
     static const char *const safe =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -323,7 +294,7 @@ dip_status dip_train_options_check(const dip_train_options *options)
 {
     dip_net_spec spec;
     dip_embed_spec embedding = dip_train_embedding(options);
-    dip_status status = check_name(options->name);
+    dip_status status = dip_train_name_check(options->name);
     if (!status) status = dip_train_network(options, &spec);
     if (!status) status = dip_embed_spec_check(&embedding);
     if (status) return status;
@@ -356,23 +327,7 @@ dip_status dip_train_options_check(const dip_train_options *options)
 
 /* ---- as text ---- */
 
-static bool is_run_only(const char *name)
-{
-    for (size_t i = 0; i < sizeof run_only / sizeof *run_only; i++)
-        if (!strcmp(run_only[i], name)) return true;
-    return false;
-}
-
 char *dip_train_options_text(const dip_train_options *options)
 {
-    char *text = dip_strdup("");
-    for (const dip_option *row = dip_train_table; text && row->name; row++) {
-        char value[512];
-        if (row->type == DIP_OPTION_HEADING || is_run_only(row->name)) continue;
-        dip_options_get(row, options, value, sizeof value);
-        char *longer = dip_sprintf("%s%s = %s\n", text, row->name, value);
-        dip_free(text);
-        text = longer;
-    }
-    return text;
+    return dip_options_text(dip_train_table, options, run_only);
 }

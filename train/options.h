@@ -77,6 +77,9 @@ extern const dip_option dip_train_table[];
  */
 void dip_train_options_init(dip_train_options *options, int argc, char *const *argv);
 
+/** A name becomes a folder and a file. DIP_EINVAL if it cannot. */
+dip_status dip_train_name_check(const char *name);
+
 /** What belongs together, checked: counts, windows, weights. DIP_EINVAL names the option. */
 dip_status dip_train_options_check(const dip_train_options *options);
 

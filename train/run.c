@@ -10,19 +10,6 @@
 
 enum { MOST_NAMES = 1000, CONFIG_LIMIT = 1 << 20 };
 
-static char *identity_text(const dip_train_options *options, const dip_dataset *dataset,
-                           uint64_t weights)
-{
-    char *settings = dip_train_options_text(options), init[64] = "";
-    if (!settings) return NULL;
-    if (weights) snprintf(init, sizeof init, "weights = %016llx\n", (unsigned long long)weights);
-    char *text = dip_sprintf(
-        "[training]\n%s\n[data]\nfingerprint = %016llx\npairs = %zu\nheld-out = %zu\n%s", settings,
-        (unsigned long long)dataset->fingerprint, dataset->train_count, dataset->held_count, init);
-    dip_free(settings);
-    return text;
-}
-
 char *dip_run_file(const dip_run *run, const char *name)
 {
     return dip_path_join(run->folder, name);
@@ -90,11 +77,10 @@ static dip_status find_name(dip_run *run, const char *archive_path, const char *
                     MOST_NAMES - 1, name);
 }
 
-static dip_status write_config(const dip_run *run, const dip_train_options *options)
+static dip_status write_config(const dip_run *run, const char *notes)
 {
     char *path = dip_run_file(run, "config.ini");
-    char *text = dip_sprintf("%s\n[run]\nmemory = %lld\ncheckpoint-every = %lld\n", run->identity,
-                             (long long)options->memory_mb, (long long)options->checkpoint_every);
+    char *text = dip_sprintf("%s\n[run]\n%s", run->identity, notes);
     dip_status status = path && text ? dip_file_write(path, text, strlen(text)) : DIP_ENOMEM;
     dip_free(path);
     dip_free(text);
@@ -117,20 +103,19 @@ static dip_status empty_folder(const dip_run *run)
     return status;
 }
 
-dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_options *options,
-                        const dip_dataset *dataset, uint64_t weights)
+dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_run_request *request)
 {
-    *run = (dip_run){.identity = identity_text(options, dataset, weights)};
+    *run = (dip_run){.identity = dip_strdup(request->identity)};
     dip_status status = run->identity ? DIP_OK : DIP_ENOMEM;
-    if (!status) status = find_name(run, archive_path, options->name);
-    bool anew = options->force || (!options->resume && run->state == DIP_RUN_UNFINISHED);
+    if (!status) status = find_name(run, archive_path, request->name);
+    bool anew = request->force || (!request->resume && run->state == DIP_RUN_UNFINISHED);
     if (!status && anew && run->state != DIP_RUN_NEW) {
         status = empty_folder(run);
         run->state = DIP_RUN_NEW;
     }
     if (!status && run->state == DIP_RUN_NEW) {
         status = dip_folder_create(run->folder);
-        if (!status) status = write_config(run, options);
+        if (!status) status = write_config(run, request->notes);
     }
     if (status) dip_run_fini(run);
     return status;

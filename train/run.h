@@ -1,14 +1,13 @@
 /**
  * The folder of a training run: <archive>/runs/<run>/config.ini, and whether it is new, unfinished or finished.
  *
- * config.ini begins with the run's identity (sections [training] and [data]: all that decides what is learned), then
- * [run]. finished.ini is written when the model is there.
+ * config.ini begins with the run's identity (sections [training] or [alignment], and [data]: all that decides what is
+ * learned), then [run]. finished.ini is written when the model is there.
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
-#include "train/dataset.h"
-#include "train/options.h"
+#include "core/status.h"
 
 #include <stdbool.h>
 
@@ -25,13 +24,17 @@ typedef struct dip_run {
     dip_run_state state;
 } dip_run;
 
+typedef struct dip_run_request {
+    const char *name, *identity;
+    const char *notes; /* lines of [run] */
+    bool resume, force;
+} dip_run_request;
+
 /**
- * Finds the run that these options and this data belong to, or makes it: "name", or "name-2", ... if runs or models
- * of other configurations have the name. options->force, and options->resume switched off, begin it anew. weights:
- * fingerprint of those that it begins with, 0 for none.
+ * Finds the run of this identity, or makes it: "name", or "name-2", ... if runs or models of other configurations
+ * have the name. `force`, and `resume` switched off, begin it anew.
  */
-dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_train_options *options,
-                        const dip_dataset *dataset, uint64_t weights);
+dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_run_request *request);
 void dip_run_fini(dip_run *run);
 
 /** "<folder>/<name>"; free with dip_free(). */

@@ -35,8 +35,9 @@ void dip_session_note(const dip_session *t, const char *format, ...)
 
 static dip_status open_data(dip_session *t, const dip_archive *archive)
 {
-    const dip_dataset_options options = {t->options->modalities, t->options->pairs_share,
-                                         (uint64_t)t->options->seed};
+    const dip_dataset_options options = {.modalities = t->options->modalities,
+                                         .share = t->options->pairs_share,
+                                         .seed = (uint64_t)t->options->seed};
     dip_status status = dip_dataset_open(&t->dataset, archive, &options);
     if (status) return status;
     t->result->pairs = t->dataset->train_count;
@@ -65,6 +66,34 @@ static dip_status check_asked(const dip_session *t)
         return dip_fail(DIP_EINVAL, "option 'speckle': no band's unit is dB, amplitude or power; "
                                     "import with --units, or leave it 0");
     return DIP_OK;
+}
+
+static char *identity_text(const dip_session *t)
+{
+    const dip_dataset *d = t->dataset;
+    char *settings = dip_train_options_text(t->options), init[64] = "";
+    if (!settings) return NULL;
+    if (t->init)
+        snprintf(init, sizeof init, "weights = %016llx\n",
+                 (unsigned long long)dip_init_fingerprint(t->init));
+    char *text = dip_sprintf(
+        "[training]\n%s\n[data]\nfingerprint = %016llx\npairs = %zu\nheld-out = %zu\n%s", settings,
+        (unsigned long long)d->fingerprint, d->train_count, d->held_count, init);
+    dip_free(settings);
+    return text;
+}
+
+static dip_status open_run(dip_session *t, const dip_archive *archive)
+{
+    const dip_train_options *o = t->options;
+    char *identity = identity_text(t), notes[96];
+    snprintf(notes, sizeof notes, "memory = %lld\ncheckpoint-every = %lld\n",
+             (long long)o->memory_mb, (long long)o->checkpoint_every);
+    const dip_run_request request = {o->name, identity, notes, o->resume, o->force};
+    dip_status status =
+        identity ? dip_run_open(&t->run, dip_archive_path(archive), &request) : DIP_ENOMEM;
+    dip_free(identity);
+    return status;
 }
 
 static dip_status prepare_data(dip_session *t)
@@ -259,9 +288,7 @@ dip_status dip_session_init(dip_session *t, const dip_archive *archive)
     t->settled = *t->options;
     t->options = &t->settled;
     if (!status) status = dip_init_open(&t->init, t->dataset, &t->settled);
-    if (!status)
-        status = dip_run_open(&t->run, dip_archive_path(archive), t->options, t->dataset,
-                              t->init ? dip_init_fingerprint(t->init) : 0);
+    if (!status) status = open_run(t, archive);
     if (status) return status;
     snprintf(t->result->model, sizeof t->result->model, "%s", t->run.id);
     t->result->already = t->run.state == DIP_RUN_FINISHED;

@@ -55,9 +55,10 @@ static dip_status write_model(dip_session *t, const char *path, uint64_t epochs)
 /* Measures what the evaluator holds; the examples are those of the weights that the model would have. */
 static dip_status measure(dip_session *t, bool examples, bool labels, dip_held_recall *out)
 {
+    const dip_held_source source = dip_evaluator_source(t->evaluator);
     char *path = dip_run_file(&t->run, "examples.jsonl");
     dip_status status =
-        path ? dip_held_measure(t->evaluator, examples ? path : NULL, t->cursor.total, labels, out)
+        path ? dip_held_measure(&source, examples ? path : NULL, t->cursor.total, labels, out)
              : DIP_ENOMEM;
     dip_free(path);
     return status;

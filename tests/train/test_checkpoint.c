@@ -57,7 +57,11 @@ static rig make_rig(uint64_t seed)
     assert_int_equal(dip_queue_create(&r.queue, 3, 2, (size_t[]){2, 1}), DIP_OK);
     float *state = dip_queue_state(r.queue, &running);
     for (size_t i = 0; i < running; i++) state[i] = (float)dip_rng_uniform(&rng);
-    r.checkpoint = (dip_checkpoint){r.net, r.optimiser, r.average, r.queue, "identity"};
+    r.checkpoint = (dip_checkpoint){.net = r.net,
+                                    .optimiser = r.optimiser,
+                                    .average = r.average,
+                                    .queue = r.queue,
+                                    .identity = "identity"};
     return r;
 }
 

@@ -1,5 +1,6 @@
 /*
- * A model: a network in inference mode, the definition of its embedding, and its metadata; see model.h.
+ * A model: a network in inference mode, the definition of its embedding, and its metadata; or heads on other models'
+ * vectors (chain.h); see model.h.
  *
  * Encoding goes in chunks: the pool prepares the tiles of a chunk (one task a tile), then the network, which uses
  * the pool itself, takes them all.
@@ -7,9 +8,11 @@
 #include "encoder/model.h"
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
+#include "encoder/chain.h"
 #include "encoder/model_metadata.h"
 #include "encoder/prepare.h"
 
@@ -24,6 +27,9 @@ static const char *const suffix = ".safetensors";
 struct dip_model {
     char *id;
     dip_safetensors *file; /* kept for its metadata */
+    const dip_modality *modalities;
+    size_t modality_count, dim;
+    dip_chain *chain; /* NULL: it is a network, which the rest describes */
     dip_net *net;
     dip_embedding *embedding;
     float *inputs; /* (CHUNK, px, px, bands of the widest modality) */
@@ -122,14 +128,10 @@ static dip_status read_constants(dip_model *model, const char *path)
 static dip_status read_spec(const dip_safetensors *file, const char *path, dip_net_spec *spec,
                             dip_embed_spec *embedding)
 {
-    const char *format = dip_safetensors_metadata(file, "format");
-    if (!format || strcmp(format, DIP_MODEL_FORMAT) != 0)
-        return dip_fail(DIP_EFORMAT,
-                        "'%s' is not a model of ours: its format is '%s', expected '%s'", path,
-                        format ? format : "", DIP_MODEL_FORMAT);
     dip_status status = dip_network_parse(dip_safetensors_metadata(file, "network"), path, spec);
     if (!status)
-        status = dip_modalities_parse(dip_safetensors_metadata(file, "modalities"), path, spec);
+        status = dip_modalities_parse(dip_safetensors_metadata(file, "modalities"), path,
+                                      spec->modality, &spec->modality_count);
     if (!status)
         status = dip_embedding_parse(dip_safetensors_metadata(file, "embedding"), path, embedding);
     if (!status && (dip_net_spec_check(spec) || dip_embed_spec_check(embedding)))
@@ -145,12 +147,11 @@ static size_t widest(const dip_net_spec *spec)
     return most;
 }
 
-static dip_status load(dip_model *model, const char *path)
+static dip_status load_net(dip_model *model, const char *path)
 {
     dip_net_spec spec = {.input_px = 0};
     dip_embed_spec embedding;
-    dip_status status = dip_safetensors_open(&model->file, path);
-    if (!status) status = read_spec(model->file, path, &spec, &embedding);
+    dip_status status = read_spec(model->file, path, &spec, &embedding);
     if (!status) status = dip_net_create(&model->net, &spec, CHUNK, DIP_NET_INFER);
     if (!status) status = dip_embedding_create(&model->embedding, &embedding, &spec);
     if (!status) status = dip_net_load(model->net, model->file, path);
@@ -158,7 +159,32 @@ static dip_status load(dip_model *model, const char *path)
     if (status) return status;
     size_t pixels = (size_t)spec.input_px * spec.input_px;
     model->inputs = dip_alloc_aligned(CHUNK * pixels * widest(&spec) * sizeof(float));
+    model->modalities = dip_net_get_spec(model->net)->modality;
+    model->modality_count = spec.modality_count;
+    model->dim = dip_embedding_dim(model->embedding);
     return model->inputs ? DIP_OK : DIP_ENOMEM;
+}
+
+static dip_status load_chain(dip_model *model, const char *path)
+{
+    dip_status status = dip_chain_open(&model->chain, model->file, path, model->id);
+    if (status) return status;
+    const dip_heads_spec *spec = &dip_chain_heads(model->chain)->spec;
+    model->modalities = spec->modality;
+    model->modality_count = spec->modality_count;
+    model->dim = spec->embed_dim;
+    return DIP_OK;
+}
+
+static dip_status load(dip_model *model, const char *path)
+{
+    dip_status status = dip_safetensors_open(&model->file, path);
+    if (status) return status;
+    const char *format = dip_safetensors_metadata(model->file, "format");
+    if (format && !strcmp(format, DIP_HEADS_FORMAT)) return load_chain(model, path);
+    if (format && !strcmp(format, DIP_MODEL_FORMAT)) return load_net(model, path);
+    return dip_fail(DIP_EFORMAT, "'%s' is not a model of ours: its format is '%s', expected '%s'",
+                    path, format ? format : "", DIP_MODEL_FORMAT);
 }
 
 static char *id_of(const char *path)
@@ -185,6 +211,7 @@ dip_status dip_model_open(dip_model **out, const char *path)
 void dip_model_close(dip_model *model)
 {
     if (!model) return;
+    dip_chain_close(model->chain);
     dip_net_destroy(model->net);
     dip_embedding_destroy(model->embedding);
     dip_safetensors_close(model->file);
@@ -196,28 +223,46 @@ void dip_model_close(dip_model *model)
 /* ---- asking ---- */
 
 const char *dip_model_id(const dip_model *model) { return model->id; }
-size_t dip_model_dim(const dip_model *model) { return dip_embedding_dim(model->embedding); }
+size_t dip_model_dim(const dip_model *model) { return model->dim; }
 uint32_t dip_model_input_px(const dip_model *model)
 {
-    return dip_net_get_spec(model->net)->input_px;
+    return model->net ? dip_net_get_spec(model->net)->input_px : 0;
 }
 
-size_t dip_model_modality_count(const dip_model *model)
-{
-    return dip_net_get_spec(model->net)->modality_count;
-}
+size_t dip_model_modality_count(const dip_model *model) { return model->modality_count; }
 
 const dip_modality *dip_model_modality(const dip_model *model, size_t position)
 {
-    return &dip_net_get_spec(model->net)->modality[position];
+    return &model->modalities[position];
 }
 
 int dip_model_find_modality(const dip_model *model, const char *name)
 {
-    const dip_net_spec *spec = dip_net_get_spec(model->net);
-    for (uint32_t m = 0; m < spec->modality_count; m++)
-        if (!strcmp(spec->modality[m].name, name)) return (int)m;
+    for (size_t m = 0; m < model->modality_count; m++)
+        if (!strcmp(model->modalities[m].name, name)) return (int)m;
     return -1;
+}
+
+dip_heads *dip_model_heads(dip_model *model)
+{
+    return model->chain ? dip_chain_heads(model->chain) : NULL;
+}
+
+dip_status dip_model_takes_pixels(dip_model *model, size_t position)
+{
+    dip_model *source;
+    return model->chain ? dip_chain_source(model->chain, position, &source) : DIP_OK;
+}
+
+dip_status dip_model_fingerprint(const char *path, char *out)
+{
+    dip_map map;
+    dip_status status = dip_file_map(&map, path);
+    if (status) return status;
+    snprintf(out, DIP_FINGERPRINT, "%016llx",
+             (unsigned long long)dip_hash64(map.bytes, map.length));
+    dip_file_unmap(&map);
+    return DIP_OK;
 }
 
 const char *dip_model_metadata(const dip_model *model, const char *key)
@@ -319,6 +364,7 @@ dip_status dip_model_encode(dip_model *model, size_t modality, const dip_tile *c
 {
     if (modality >= dip_model_modality_count(model))
         return dip_fail(DIP_EINVAL, "model '%s' has no modality number %zu", model->id, modality);
+    if (model->chain) return dip_chain_encode(model->chain, modality, tiles, n, vectors);
     size_t px = dip_model_input_px(model), dim = dip_model_dim(model);
     size_t size = px * px * dip_model_modality(model, modality)->band_count;
     for (size_t at = 0; at < n; at += CHUNK) {
@@ -337,11 +383,11 @@ dip_status dip_model_encode(dip_model *model, size_t modality, const dip_tile *c
 
 dip_status dip_tensor_list_init(dip_tensor_list *list, const dip_net *net, size_t more)
 {
-    size_t floats = 0, n = dip_net_tensor_count(net);
+    size_t floats = 0, n = net ? dip_net_tensor_count(net) : 0;
     for (size_t i = 0; i < n; i++) floats += dip_net_tensor(net, i)->count;
     list->count = 0;
     list->tensors = dip_alloc((n + more) * sizeof *list->tensors);
-    list->values = dip_alloc(floats * sizeof *list->values);
+    list->values = dip_alloc((floats + 1) * sizeof *list->values);
     if (!list->tensors || !list->values) {
         dip_tensor_list_fini(list);
         return DIP_ENOMEM;
@@ -390,7 +436,8 @@ static dip_status write_file(const char *path, const dip_tensor_list *list,
                              const dip_safetensors_text *texts, size_t text_count)
 {
     enum { OWN = 4 };
-    char *network = dip_network_text(spec), *modalities = dip_modalities_text(spec);
+    char *network = dip_network_text(spec),
+         *modalities = dip_modalities_text(spec->modality, spec->modality_count);
     char *definition = dip_embedding_text(dip_embedding_spec(embedding));
     dip_safetensors_text *all = dip_alloc((OWN + text_count) * sizeof *all);
     dip_status status = DIP_ENOMEM;

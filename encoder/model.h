@@ -10,7 +10,7 @@
 #include <diptych/model.h>
 
 #include "encoder/embed.h"
-#include "encoder/safetensors.h"
+#include "encoder/heads.h"
 
 /**
  * Writes a model. `spec` describes it to readers: as the net's, but input_px may differ (a net is trained on smaller
@@ -20,7 +20,7 @@ dip_status dip_model_write(const char *path, const dip_net *net, const dip_net_s
                            dip_embedding *embedding, const dip_safetensors_text *texts,
                            size_t text_count);
 
-/** A net's tensors as dip_safetensors_write() takes them, with room for `more`, which the caller adds at the end. */
+/** A net's tensors (NULL: none) as dip_safetensors_write() takes them, with room for `more`, which the caller adds at the end. */
 typedef struct dip_tensor_list {
     dip_safetensors_tensor *tensors;
     size_t count;
@@ -39,7 +39,16 @@ dip_status dip_net_load(dip_net *net, const dip_safetensors *file, const char *p
 /** Copies all tensors of one net into another of the same spec (input_px and mode aside), and refreshes it. */
 dip_status dip_net_copy(dip_net *to, const dip_net *from);
 
-/** Side of the square that a tile of this model is brought to. */
+/** Side of the square that a tile of this model is brought to; 0: it is made of heads on vectors. */
 uint32_t dip_model_input_px(const dip_model *model);
+
+/** The heads of a model that was made by aligning vectors; NULL: it is a network. Borrowed. */
+dip_heads *dip_model_heads(dip_model *model);
+/** Whether tiles of a modality can be encoded from their pixels; the failure line says why not and what to do. */
+dip_status dip_model_takes_pixels(dip_model *model, size_t position);
+
+enum { DIP_FINGERPRINT = 17 };
+/** Of a model's file: 16 hexadecimal digits of its XXH3, and the 0 byte. */
+dip_status dip_model_fingerprint(const char *path, char *out);
 
 #endif

@@ -63,11 +63,10 @@ static json_t *modality_json(const dip_modality *modality)
     return json_pack("{s:s, s:o, s:o}", "name", modality->name, "display", display, "bands", bands);
 }
 
-char *dip_modalities_text(const dip_net_spec *spec)
+char *dip_modalities_text(const dip_modality *modalities, uint32_t count)
 {
     json_t *list = json_array();
-    for (uint32_t m = 0; m < spec->modality_count; m++)
-        json_array_append_new(list, modality_json(&spec->modality[m]));
+    for (uint32_t m = 0; m < count; m++) json_array_append_new(list, modality_json(&modalities[m]));
     return to_text(list);
 }
 
@@ -81,6 +80,21 @@ char *dip_embedding_text(const dip_embed_spec *spec)
     return to_text(json_pack("{s:i, s:o, s:o}", "views", (int)spec->views, part_names[DIP_EMBED_Z],
                              part_json(&spec->part[DIP_EMBED_Z]), part_names[DIP_EMBED_H],
                              part_json(&spec->part[DIP_EMBED_H])));
+}
+
+char *dip_heads_text(const dip_heads_spec *spec)
+{
+    json_t *inputs = json_array();
+    for (uint32_t m = 0; m < spec->modality_count; m++) {
+        const dip_heads_input *input = &spec->input[m];
+        json_array_append_new(inputs, json_pack("{s:s, s:i, s:s, s:s, s:s}", "modality",
+                                                spec->modality[m].name, "dim", (int)input->dim,
+                                                "model", input->model, "fingerprint",
+                                                input->fingerprint, "origin", input->origin));
+    }
+    return to_text(json_pack("{s:s, s:i, s:i, s:o}", "kind", head_names[spec->head], "hidden",
+                             (int)spec->hidden, "embed_dim", (int)spec->embed_dim, "inputs",
+                             inputs));
 }
 
 /* ---- reading ---- */
@@ -138,14 +152,19 @@ static double read_real(reader *r, const json_t *object, const char *field)
     return 0;
 }
 
-/* A name of DIP_WORD_CAPACITY bytes at most, the 0 byte included. */
-static void read_word(reader *r, const json_t *value, const char *field, char *out)
+/* A text of `capacity` bytes at most, the 0 byte included. */
+static void read_text(reader *r, const json_t *value, const char *field, char *out, size_t capacity)
 {
     const char *text = json_string_value(value);
-    if (text && strlen(text) < DIP_WORD_CAPACITY)
+    if (text && strlen(text) < capacity)
         strcpy(out, text);
     else
         refuse(r, field, "a short text");
+}
+
+static void read_word(reader *r, const json_t *value, const char *field, char *out)
+{
+    read_text(r, value, field, out, DIP_WORD_CAPACITY);
 }
 
 static int read_choice(reader *r, const json_t *object, const char *field, const char *const *words,
@@ -234,20 +253,21 @@ static void read_modality(reader *r, const json_t *object, dip_modality *modalit
     }
 }
 
-dip_status dip_modalities_parse(const char *text, const char *file, dip_net_spec *spec)
+dip_status dip_modalities_parse(const char *text, const char *file, dip_modality *modalities,
+                                uint32_t *count)
 {
     reader r = {file, "modalities", DIP_OK};
     json_t *root = parse(&r, text);
     if (!root) return r.status;
-    size_t count = json_array_size(root);
-    if (count < 1 || count > DIP_MAX_MODALITIES) {
+    size_t n = json_array_size(root);
+    if (n < 1 || n > DIP_MAX_MODALITIES) {
         refuse(&r, "modalities", "a list of one to sixteen");
-        count = 0;
+        n = 0;
     }
-    spec->modality_count = (uint32_t)count;
-    for (size_t i = 0; i < count; i++) {
-        spec->modality[i] = (dip_modality){.band_count = 0};
-        read_modality(&r, json_array_get(root, i), &spec->modality[i]);
+    *count = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        modalities[i] = (dip_modality){.band_count = 0};
+        read_modality(&r, json_array_get(root, i), &modalities[i]);
     }
     json_decref(root);
     return r.status;
@@ -264,6 +284,36 @@ dip_status dip_embedding_parse(const char *text, const char *file, dip_embed_spe
         spec->part[p].weight = read_real(&r, part, "weight");
         spec->part[p].form = (dip_embed_form)read_choice(&r, part, "form", form_names, 3);
     }
+    json_decref(root);
+    return r.status;
+}
+
+static void read_input(reader *r, const json_t *object, const dip_modality *modality,
+                       dip_heads_input *input)
+{
+    const char *name = json_string_value(json_object_get(object, "modality"));
+    if (!name || strcmp(name, modality->name) != 0) refuse(r, "modality", modality->name);
+    input->dim = read_uint(r, object, "dim");
+    read_text(r, json_object_get(object, "model"), "model", input->model, sizeof input->model);
+    read_text(r, json_object_get(object, "fingerprint"), "fingerprint", input->fingerprint,
+              sizeof input->fingerprint);
+    read_text(r, json_object_get(object, "origin"), "origin", input->origin, sizeof input->origin);
+    if (strchr(input->model, '/')) refuse(r, "model", "the name of a model");
+}
+
+dip_status dip_heads_parse(const char *text, const char *file, dip_heads_spec *spec)
+{
+    reader r = {file, "heads", DIP_OK};
+    json_t *root = parse(&r, text);
+    if (!root) return r.status;
+    const json_t *inputs = json_object_get(root, "inputs");
+    spec->head = (dip_head)read_choice(&r, root, "kind", head_names, 2);
+    spec->hidden = read_uint(&r, root, "hidden");
+    spec->embed_dim = read_uint(&r, root, "embed_dim");
+    if (json_array_size(inputs) != spec->modality_count)
+        refuse(&r, "inputs", "a list with one a modality");
+    for (uint32_t m = 0; !r.status && m < spec->modality_count; m++)
+        read_input(&r, json_array_get(inputs, m), &spec->modality[m], &spec->input[m]);
     json_decref(root);
     return r.status;
 }

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "core/status.h"
+#include "encoder/model.h"
 #include "search/calibrate.h"
 #include "search/fit.h"
 #include "search/models.h"
@@ -107,7 +108,12 @@ static dip_status check_opened(const dip_search *search, dip_model *model)
         int position = dip_model_find_modality(model, modality->name);
         bool fits = true;
         if (position < 0) continue;
-        dip_status status = dip_model_check(model, modality);
+        dip_status status = dip_model_takes_pixels(model, (size_t)position);
+        if (status == DIP_ENOTSUP) { /* it takes vectors alone: nothing that could be compared */
+            dip_error_clear();
+            continue;
+        }
+        if (!status) status = dip_model_check(model, modality);
         if (!status)
             status = dip_model_fits(search->archive, model, (uint32_t)i, (size_t)position, &fits);
         if (status) return status;

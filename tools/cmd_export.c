@@ -23,6 +23,7 @@
 #include "tools/json.h"
 #include "tools/tile.h"
 #include "tools/when.h"
+#include "train/npy.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -228,20 +229,6 @@ static dip_status export_metadata(session *s)
 
 /* ---- embeddings ---- */
 
-/* NumPy's format 1.0: the header's length is padded so that the numbers begin at a multiple of 64. */
-static void npy_heading(FILE *out, size_t n, size_t dim)
-{
-    char text[128];
-    int length =
-        snprintf(text, sizeof text,
-                 "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", n, dim);
-    int padded = (10 + length + 1 + 63) / 64 * 64 - 10;
-    fwrite("\x93NUMPY\x01\x00", 1, 8, out);
-    fputc(padded & 255, out);
-    fputc(padded >> 8, out);
-    fprintf(out, "%s%*s\n", text, padded - length - 1, "");
-}
-
 static dip_status write_names(const session *s, const dip_embeddings *e, FILE *out)
 {
     fputs("id,tile_id,place\n", out);
@@ -268,7 +255,7 @@ static dip_status write_embeddings(session *s, const char *modality, const dip_e
     snprintf(name, sizeof name, "%s.csv", modality);
     if (!status) status = begin(s, &csv, "embeddings/", name);
     if (!status) {
-        npy_heading(npy.stream, e->n, e->dim);
+        dip_npy_heading(npy.stream, e->n, e->dim);
         fwrite(e->vectors, sizeof(float), e->n * e->dim, npy.stream);
         status = write_names(s, e, csv.stream);
     }

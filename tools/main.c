@@ -29,6 +29,7 @@ static const dip_command *const commands[] = {
     &dip_cmd_train,
     &dip_cmd_report,
     &dip_cmd_encode,
+    &dip_cmd_align,
     &dip_cmd_index,
     &dip_cmd_query,
     &dip_cmd_eval,

@@ -9,10 +9,11 @@
 #include "train/encode.h"
 
 #include "core/file.h"
-#include "core/hash.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
+#include "encoder/model.h"
+#include "train/project.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +38,7 @@ typedef struct job {
     /* what waits to be stored */
     uint64_t *ids;
     float *vectors;
-    size_t waiting;
+    size_t waiting, room;
 } job;
 
 static double seconds(void)
@@ -171,11 +172,31 @@ static size_t leave_out(uint64_t *ids, size_t n, const uint64_t *have, size_t ha
     return kept;
 }
 
+static const dip_vectors *given(const job *j)
+{
+    const char *name = dip_model_modality(j->model, j->position)->name;
+    for (size_t i = 0; i < j->options->vector_count; i++)
+        if (!strcmp(j->options->vectors[i].modality, name)) return &j->options->vectors[i];
+    return NULL;
+}
+
+/* Tiles of the modality; those that were given vectors for, if any were. */
+static dip_status list_tiles(const job *j, uint64_t **ids, size_t *n)
+{
+    const dip_vectors *vectors = given(j);
+    if (!vectors) return dip_archive_ids(j->archive, (int)j->source, ids, n);
+    *n = vectors->rows;
+    *ids = dip_alloc(vectors->rows * sizeof **ids);
+    if (!*ids) return DIP_ENOMEM;
+    memcpy(*ids, vectors->ids, vectors->rows * sizeof **ids);
+    return DIP_OK;
+}
+
 static dip_status list_todo(job *j, uint64_t **ids, size_t *n)
 {
     uint64_t *have = NULL;
     size_t have_count = 0;
-    dip_status status = dip_archive_ids(j->archive, (int)j->source, ids, n);
+    dip_status status = list_tiles(j, ids, n);
     if (status || j->options->force) return status;
     status =
         dip_archive_embedded_ids(j->archive, dip_model_id(j->model), j->source, &have, &have_count);
@@ -209,17 +230,60 @@ static dip_status encode_todo(job *j)
     return DIP_OK;
 }
 
+/* ---- heads on vectors ---- */
+
+/* Projects what has a vector; the others stay in `todo`. */
+static dip_status project_todo(job *j, dip_projector *p, uint64_t *todo)
+{
+    size_t left = 0, dim = dip_model_dim(j->model), all = j->todo_count;
+    dip_status status = DIP_OK;
+    for (size_t at = 0; !status && at < all; at += DIP_PROJECT_ROWS) {
+        size_t n = all - at < DIP_PROJECT_ROWS ? all - at : DIP_PROJECT_ROWS, good = 0;
+        if (j->waiting + n > j->room) status = store(j);
+        if (!status)
+            status = dip_projector_run(p, todo + at, n, j->ids + j->waiting,
+                                       j->vectors + j->waiting * dim, &good);
+        if (status) break;
+        j->waiting += good;
+        memmove(todo + left, todo + at, (n - good) * sizeof *todo);
+        left += n - good;
+        if (dip_progress_tick(j->options->progress, "projecting", at + n, all)) {
+            status = store(j);
+            return status ? status : dip_fail(DIP_ECANCEL, "stopped; what was done is stored");
+        }
+    }
+    j->todo_count = left;
+    return status ? status : store(j);
+}
+
+static dip_status project_modality(job *j, uint64_t *todo)
+{
+    dip_projector p = {.archive = j->archive,
+                       .heads = dip_model_heads(j->model),
+                       .position = j->position,
+                       .source = j->source,
+                       .given = given(j)};
+    dip_status status = dip_projector_init(&p, dip_model_id(j->model));
+    if (!status) status = project_todo(j, &p, todo);
+    dip_projector_fini(&p);
+    if (status || !j->todo_count) return status;
+    status = dip_model_takes_pixels(j->model, j->position);
+    return status ? dip_fail_prefix(status, "%zu tiles are left", j->todo_count) : DIP_OK;
+}
+
 static dip_status encode_modality(job *j)
 {
     uint64_t *todo = NULL;
-    size_t room = j->options->batch + CHUNK;
     dip_status status = list_todo(j, &todo, &j->todo_count);
     if (status) return status;
     j->todo = todo;
     j->waiting = 0;
-    j->ids = dip_alloc(room * sizeof *j->ids);
-    j->vectors = dip_alloc_aligned(room * dip_model_dim(j->model) * sizeof *j->vectors);
-    status = j->ids && j->vectors ? encode_todo(j) : DIP_ENOMEM;
+    j->room = j->options->batch + DIP_PROJECT_ROWS;
+    j->ids = dip_alloc(j->room * sizeof *j->ids);
+    j->vectors = dip_alloc_aligned(j->room * dip_model_dim(j->model) * sizeof *j->vectors);
+    status = j->ids && j->vectors ? DIP_OK : DIP_ENOMEM;
+    if (!status && dip_model_heads(j->model)) status = project_modality(j, todo);
+    if (!status) status = encode_todo(j);
     dip_free(j->ids);
     dip_free_aligned(j->vectors);
     dip_ids_free(todo);
@@ -240,9 +304,10 @@ static dip_status each_modality(job *j, dip_status (*act)(job *j))
         int source = dip_archive_find_modality(j->archive, name);
         if (source < 0 || (j->options->modality && strcmp(j->options->modality, name) != 0))
             continue;
-        any = true;
         j->source = (uint32_t)source;
         j->position = m;
+        if (j->options->vector_count && !given(j)) continue;
+        any = true;
         dip_status status = act(j);
         if (status) return status;
     }
@@ -261,13 +326,9 @@ enum { STAMP_CAPACITY = 64 };
 
 static dip_status make_stamp(const char *model_path, char *out)
 {
-    dip_map map;
-    dip_status status = dip_file_map(&map, model_path);
-    if (status) return status;
-    snprintf(out, STAMP_CAPACITY, "%016llx\n",
-             (unsigned long long)dip_hash64(map.bytes, map.length));
-    dip_file_unmap(&map);
-    return DIP_OK;
+    dip_status status = dip_model_fingerprint(model_path, out);
+    if (!status) strcat(out, "\n");
+    return status;
 }
 
 static char *stamp_path(const job *j)

@@ -241,7 +241,8 @@ static dip_status open_spoiled(const char *victim, int how)
     dip_tensor_list list;
     dip_model *model = NULL;
     float bad[32] = {NAN};
-    char *network = dip_network_text(&r.spec), *modalities = dip_modalities_text(&r.spec);
+    char *network = dip_network_text(&r.spec),
+         *modalities = dip_modalities_text(r.spec.modality, r.spec.modality_count);
     char *embedding = dip_embedding_text(&plain);
     const dip_safetensors_text texts[] = {{"format", DIP_MODEL_FORMAT},
                                           {"network", network},
@@ -309,10 +310,12 @@ static void wrong_metadata_is_refused(void **state)
         assert_non_null(strstr(dip_last_error(), networks[i][1]));
     }
     assert_int_equal(dip_network_parse(NULL, "f", &spec), DIP_EFORMAT);
-    assert_int_equal(dip_modalities_parse("[]", "f", &spec), DIP_EFORMAT);
-    assert_int_equal(dip_modalities_parse(
-                         "[{\"name\":\"a-name-that-is-much-too-long-for-a-word\"}]", "f", &spec),
+    assert_int_equal(dip_modalities_parse("[]", "f", spec.modality, &spec.modality_count),
                      DIP_EFORMAT);
+    assert_int_equal(
+        dip_modalities_parse("[{\"name\":\"a-name-that-is-much-too-long-for-a-word\"}]", "f",
+                             spec.modality, &spec.modality_count),
+        DIP_EFORMAT);
     assert_int_equal(
         dip_embedding_parse("{\"views\":1,\"z\":{\"weight\":1,\"form\":\"odd\"}}", "f", &embedding),
         DIP_EFORMAT);
@@ -328,11 +331,13 @@ static void texts_come_back(void **state)
     dip_embed_spec parts = {.part = {{0.1, DIP_EMBED_CENTRED}, {1.0 / 3, DIP_EMBED_STANDARD}},
                             .views = 4};
     dip_embed_spec parts_read;
-    char *network = dip_network_text(&spec), *modalities = dip_modalities_text(&spec);
+    char *network = dip_network_text(&spec),
+         *modalities = dip_modalities_text(spec.modality, spec.modality_count);
     char *embedding = dip_embedding_text(&parts);
     assert_true(network && modalities && embedding);
     assert_int_equal(dip_network_parse(network, "f", &read), DIP_OK);
-    assert_int_equal(dip_modalities_parse(modalities, "f", &read), DIP_OK);
+    assert_int_equal(dip_modalities_parse(modalities, "f", read.modality, &read.modality_count),
+                     DIP_OK);
     assert_memory_equal(&read, &spec, sizeof spec);
     assert_int_equal(dip_embedding_parse(embedding, "f", &parts_read), DIP_OK);
     assert_true(parts_read.part[0].weight == 0.1 && parts_read.part[1].weight == 1.0 / 3);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kill -9 in the middle of import, train, encode and index (ctest: slow, ctest: serial). Each command is killed KILLS times, at
+# kill -9 in the middle of import, train, encode, align and index (ctest: slow, ctest: serial). Each command is killed KILLS times, at
 # moments spread over its undisturbed duration, and each time goes on from where the last kill left it. After every kill verify
 # must be clean, and a run that is left alone must end with the bytes of one that was never disturbed.
 set -eu
@@ -24,6 +24,8 @@ words() { # command, archive
         train) line=(train "$2" --epochs 3 --batch 8 --input-px 32 --widths 32,64 --blocks 1,1 --embed-dim 32
             --checkpoint-every 3 --eval-every 1) ;;
         encode) line=(encode "$2" --batch 8) ;;
+        align) line=(align "$2" s1=default s2=default --steps 400 --batch 32 --embed-dim 32 --checkpoint-every 7
+            --output "s1=$2.npy") ;;
         index) line=(index "$2" --engine faiss --lists 8 --recall 0.9) ;;
     esac
 }
@@ -32,6 +34,10 @@ words() { # command, archive
 result_import() { quietly export "$1" --what metadata --out "$2" && quietly export "$1" --what tiles --out "$2"; }
 result_train() { mkdir -p "$2" && cp "$1"/models/default.safetensors "$2"; }
 result_encode() { quietly export "$1" --what embeddings --out "$2"; }
+result_align() {
+    quietly export "$1" -m aligned --what embeddings --out "$2" && cp "$1"/models/aligned.safetensors "$1.npy" "$2"
+    mv "$2/$1.npy" "$2"/output.npy
+}
 result_index() {
     mkdir -p "$2" && cp "$1/index/$(awk 'NR == 1 { print $1 }' "$1/index/CURRENT")"/s* "$2"
     "$diptych" query "$1" s1/sim1-000003 -k 5 --json >"$2/hits" 2>err
@@ -96,6 +102,7 @@ torment train imported
 mv calm trained
 torment encode trained
 mv calm encoded
+torment align encoded
 words index encoded
 quietly "${line[@]}"
 torment index encoded

@@ -1,0 +1,60 @@
+/* The options of alignment; see align.h. */
+#include "train/align.h"
+
+#include "train/options_rows.h"
+
+#define OPTIONS dip_align_options
+
+/* clang-format off */
+const dip_option dip_align_table[] = {
+    HEADING("Run"),
+    TEXT("name", train.name, "aligned", "name of the run and of the model"),
+    {.name = "ids", .type = DIP_OPTION_TEXT, AT(ids), .choices = "s1=FILE;s2=FILE",
+     .help = "text files that name the tiles of a .npy file's rows, one a line; default: the archive's order"},
+    {.name = "output", .type = DIP_OPTION_TEXT, AT(output), .choices = "s1=FILE;s2=FILE",
+     .help = ".npy files to write the aligned vectors to, row by row as they came"},
+    {.name = "apply", .type = DIP_OPTION_TEXT, AT(apply), .choices = "ID",
+     .help = "learn nothing: carry the vectors through the heads of this model"},
+    INT("seed", train.seed, 0, 1e15, "1", "everything random follows from it"),
+    INT("steps", steps, 1, 1e9, "500", "batches to learn from; at least one pass over all pairs"),
+    INT("batch", train.batch, 2, 8192, "512", "pairs a step"),
+    HEADING("Heads"),
+    CHOICE("inputs", inputs, "standard|centred", "centred", "vectors standardised value by value, or centred and brought to one scale"),
+    CHOICE("head", train.head, "linear|mlp", "linear", "head of each modality"),
+    INT("head-hidden", train.head_hidden, 32, 8192, "512", "hidden width of an mlp head"),
+    INT("embed-dim", train.embed_dim, 32, 8192, "128", "width of the common space, a multiple of 32"),
+    REAL("dropout", dropout, 0, 0.9, "0.5", "probability that a value of an input is left out"),
+    REAL("noise", train.noise, 0, 10, "0", "white noise on inputs, in deviations"),
+    HEADING("Objective"),
+    REAL("mim", train.mim, 0, 1000, "1", "weight of the contrast between modalities"),
+    REAL("temperature", train.temperature, 0.001, 100, "0.07", "temperature of the contrast"),
+    REAL("smoothing", train.smoothing, 0, 0.99, "0", "label smoothing of the contrast"),
+    FLAG("within", train.within, "yes", "negatives of the own modality too (NT-Xent)"),
+    REAL("soft", train.soft, 0, 1000, "0", "weight of soft targets from the batch's own similarities"),
+    REAL("soft-temperature", train.soft_temperature, 0.001, 100, "0.1", "temperature of the soft targets"),
+    REAL("soft-start", train.soft_start, 0, 1, "0.2", "share of the run after which soft targets begin"),
+    CHOICE("soft-source", train.soft_source, "fused|all|first|second|across", "fused", "similarities behind the soft targets"),
+    CHOICE("soft-on", train.soft_on, "inputs|outputs", "inputs", "vectors that those similarities compare"),
+    REAL("mde", train.mde, 0, 1000, "0", "weight of the discrepancy between modalities"),
+    REAL("msp", train.msp, -1000, 1000, "0", "weight of similar pairs inside a modality; negative pushes them apart"),
+    REAL("sigreg", train.sigreg, 0, 1000, "0", "weight of SIGReg, which draws each modality's outputs to a Gaussian"),
+    INT("sigreg-directions", train.sigreg_directions, 1, 65536, "256", "directions that SIGReg looks along at each step"),
+    HEADING("Optimisation"),
+    REAL("rate", train.rate, 0, 100, "0.001", "learning rate"),
+    REAL("weight-decay", train.weight_decay, 0, 100, "0.05", "of weights; biases do not decay"),
+    REAL("beta1", train.beta1, 0, 0.999999, "0.9", "of AdamW"),
+    REAL("beta2", train.beta2, 0, 0.999999, "0.95", "of AdamW"),
+    REAL("epsilon", train.epsilon, 0, 1, "1e-8", "of AdamW"),
+    REAL("warmup", train.warmup, 0, 1e9, "25", "steps over which the rate rises"),
+    CHOICE("decay", train.decay, "cosine|constant", "cosine", "how the rate falls after that"),
+    REAL("clip", train.clip, 0, 1e9, "0", "largest norm of the gradient; 0: no limit"),
+    REAL("average", train.average, 0, 0.999999, "0.99", "decay of the moving average of the weights; 0: none"),
+    HEADING("Evaluation and resuming"),
+    INT("eval-every", train.eval_every, 0, 1e9, "0", "steps between evaluations on held-out pairs; 0: ten in all"),
+    INT("checkpoint-every", train.checkpoint_every, 1, 1e9, "500", "steps between checkpoints"),
+    CHOICE("keep", train.keep, "last|best", "last", "weights of the last step, or of the best evaluation"),
+    FLAG("resume", train.resume, "yes", "continue an unfinished run of the same configuration"),
+    FLAG("force", train.force, "no", "learn again what is finished"),
+    {.name = NULL},
+};
+/* clang-format on */

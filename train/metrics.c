@@ -425,18 +425,6 @@ double dip_share_found(const size_t *rank, size_t n, size_t k)
     return n ? (double)found / (double)n : 0;
 }
 
-dip_status dip_pair_recall(const float *queries, const float *gallery, size_t n, size_t dim,
-                           const size_t *k, size_t k_count, double *recall)
-{
-    if (!n) return dip_fail(DIP_EINVAL, "pair recall needs at least one pair");
-    size_t *rank = dip_alloc(n * sizeof *rank);
-    if (!rank) return DIP_ENOMEM;
-    dip_status status = dip_pair_ranks(queries, gallery, n, dim, rank);
-    for (size_t c = 0; !status && c < k_count; c++) recall[c] = dip_share_found(rank, n, k[c]);
-    dip_free(rank);
-    return status;
-}
-
 size_t dip_largest(const float *scores, size_t n, size_t skip, size_t k, uint32_t *out)
 {
     size_t count = 0;

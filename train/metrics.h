@@ -85,16 +85,13 @@ dip_status dip_metric_compute(const dip_label_sets *sets, const dip_ranking *ran
                               dip_metric *out);
 
 /**
- * pair_recall@k for several k at once, exactly: row i of `queries` and of `gallery`, both (n, dim), belong to one
- * place. recall: (k_count). Equal scores rank in row order, so a collapsed encoder gets the chance level.
+ * Row i of `queries` and of `gallery`, both (n, dim), belong to one place: rank (n) gets how many rows of the gallery
+ * come before a query's own, exactly; 0 is found first. Equal scores rank in row order, so a collapsed encoder gets the
+ * chance level.
  */
-dip_status dip_pair_recall(const float *queries, const float *gallery, size_t n, size_t dim,
-                           const size_t *k, size_t k_count, double *recall);
-
-/** What it counts: rank (n) gets how many rows of the gallery come before a query's own; 0 is found first. */
 dip_status dip_pair_ranks(const float *queries, const float *gallery, size_t n, size_t dim,
                           size_t *rank);
-/** Share of n ranks below k. */
+/** pair_recall@k: the share of n ranks below k; 0 without any. */
 double dip_share_found(const size_t *rank, size_t n, size_t k);
 
 /**

@@ -292,32 +292,31 @@ static void test_pair_recall_of_vectors_by_hand(void **state)
 {
     /* Scores of query 0: 1, 0, 0.6 -> rank 1; of query 1: 0.8, 0.6, 1 -> rank 3; of query 2: 0, 1, 0.8 -> rank 2 */
     const float queries[6] = {1, 0, 0.8f, 0.6f, 0, 1}, gallery[6] = {1, 0, 0, 1, 0.6f, 0.8f};
-    const size_t k[3] = {1, 2, 3};
-    double recall[3];
+    size_t rank[3];
     (void)state;
-    assert_int_equal(dip_pair_recall(queries, gallery, 3, 2, k, 3, recall), DIP_OK);
-    NEAR(recall[0], 1.0 / 3);
-    NEAR(recall[1], 2.0 / 3);
-    NEAR(recall[2], 1);
-    assert_int_equal(dip_pair_recall(queries, gallery, 0, 2, k, 3, recall), DIP_EINVAL);
+    assert_int_equal(dip_pair_ranks(queries, gallery, 3, 2, rank), DIP_OK);
+    assert_true(rank[0] == 0 && rank[1] == 2 && rank[2] == 1);
+    NEAR(dip_share_found(rank, 3, 1), 1.0 / 3);
+    NEAR(dip_share_found(rank, 3, 2), 2.0 / 3);
+    NEAR(dip_share_found(rank, 3, 3), 1);
+    NEAR(dip_share_found(rank, 0, 3), 0);
 }
 
 static void test_collapsed_and_broken_encoders_find_nothing(void **state)
 {
     enum { N = 50, DIM = 24 };
     float same[N * DIM], broken[N * DIM];
-    const size_t k[2] = {1, 10};
-    double recall[2];
+    size_t rank[N];
     (void)state;
     for (size_t i = 0; i < N * DIM; i++) {
         same[i] = 0.25f;
         broken[i] = NAN;
     }
-    assert_int_equal(dip_pair_recall(same, same, N, DIM, k, 2, recall), DIP_OK);
-    NEAR(recall[0], 1.0 / N);
-    NEAR(recall[1], 10.0 / N);
-    assert_int_equal(dip_pair_recall(broken, broken, N, DIM, k, 2, recall), DIP_OK);
-    NEAR(recall[1], 0);
+    assert_int_equal(dip_pair_ranks(same, same, N, DIM, rank), DIP_OK);
+    NEAR(dip_share_found(rank, N, 1), 1.0 / N);
+    NEAR(dip_share_found(rank, N, 10), 10.0 / N);
+    assert_int_equal(dip_pair_ranks(broken, broken, N, DIM, rank), DIP_OK);
+    NEAR(dip_share_found(rank, N, 10), 0);
 }
 
 static void test_memory_failures_are_reported(void **state)

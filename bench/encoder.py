@@ -2,12 +2,14 @@
 """Training and encoding: each of our kernel bodies beside PyTorch and oneDNN, in turns.
 
 usage: bench/encoder.py [--build build] [--out bench/results] [--quick] [--fresh] [--rounds N] [--seconds S]
-                        [--nets resnet10,resnet18,resnet50] [--px 64,120] [--threads 1,2] [--tasks ...] [--only-table]
+                        [--nets resnet10,resnet18,resnet50] [--px 64,120] [--threads 1,2] [--tasks ...]
+                        [--best-body] [--only-table]
 
 In every round each subject is measured once, one after the other, for S seconds of processor time; the table has the
 medians of the rounds, and of the ratios in each round. A round is stored when it is complete, and not measured again: an
 interrupted run goes on where it was. --fresh begins anew. --quick is one short round of the smallest network, in
-encoder-quick.jsonl. A peer that is missing is named and left out. bench/README.md tells how to read the table.
+encoder-quick.jsonl; --best-body leaves out all our kernel bodies but the fastest. A peer that is missing is named and left
+out. bench/README.md tells how to read the table.
 """
 
 import argparse
@@ -35,7 +37,7 @@ class Subject:
 
     def __init__(self, name, command, tasks, environment=None):
         self.name, self.command, self.tasks, self.process = name, command, tasks, None
-        self.environment = dict(os.environ, GOMP_SPINCOUNT="20000", **(environment or {}))
+        self.environment = dict(os.environ, OMP_WAIT_POLICY="PASSIVE", **(environment or {}))
 
     def start(self, threads):
         self.stop()
@@ -110,6 +112,8 @@ class Run:
     def __init__(self, options, rows):
         self.options, self.rows = options, rows
         self.ours, self.peers = bodies(options.build), peers(options.build)
+        if options.best_body:
+            del self.ours[1:]
         self.scratch = tempfile.mkdtemp(prefix="diptych-bench-")
 
     def layers_file(self, net, px):
@@ -304,7 +308,7 @@ def parse():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n\n")[0], add_help=True)
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--out", default=os.path.join(ROOT, "bench", "results"))
-    for flag in ("--quick", "--fresh", "--only-table"):
+    for flag in ("--quick", "--fresh", "--best-body", "--only-table"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)

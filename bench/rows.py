@@ -5,9 +5,12 @@ import json
 import os
 import re
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # a benchmark that is told to end ends as with Ctrl-C
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -40,7 +43,12 @@ class Rows:
             os.remove(path)
         if os.path.exists(path):
             with open(path, encoding="ascii") as file:
-                self.rows = [json.loads(line) for line in file if line.endswith("}\n")]
+                lines = file.readlines()
+            if lines and not lines[-1].endswith("\n"):  # the machine went down in the middle of it
+                with open(path, "w", encoding="ascii") as file:
+                    file.writelines(lines[:-1])
+                lines.pop()
+            self.rows = [json.loads(line) for line in lines]
         self.done = {self.key_of(row) for row in self.rows}
 
     def key_of(self, row):

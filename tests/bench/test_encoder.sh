@@ -28,8 +28,11 @@ table = open(os.path.join(work, "encoder-quick.md")).read()
 assert "## Training" in table and "## Encoding" in table and "| resnet10 | 32 | 1 | 2 |" in table, table
 CHECK
 
+# What is there counts; a row that was cut short does not.
 before=$(wc -l <"$work/encoder-quick.jsonl")
+printf '{"bench": "enc' >>"$work/encoder-quick.jsonl"
 run --tasks encode,train 2>"$work/said"
 [ "$(wc -l <"$work/encoder-quick.jsonl")" = "$before" ] || { echo "encoder: rounds were measured again"; exit 1; }
+! grep -q 'enc$' "$work/encoder-quick.jsonl" || { echo "encoder: a torn row was kept"; exit 1; }
 run --tasks encode --fresh 2>"$work/said"
 [ "$(wc -l <"$work/encoder-quick.jsonl")" -lt "$before" ] || { echo "encoder: --fresh kept rows"; exit 1; }

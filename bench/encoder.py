@@ -298,6 +298,9 @@ def write_table(path, rows, command):
     ]
     text = "# Training and encoding\n\nMade by `" + command + "`; do not edit. " + head(rows) + "\n"
     text += f"Medians of up to {rounds} rounds; how to read it: bench/README.md.\n"
+    if statistics.median(r["load"] for r in rows) > rows[0]["machine"]["cores"]:
+        text += ("\nThe machine was busy with other work: rows by the clock are of little worth, and with two threads neither are "
+                 "the processor seconds of PyTorch's and oneDNN's backward passes in bf16, which wait for each other busily.\n")
     text += "".join(f"\n## {title}\n\n{body}" for title, body in parts if body)
     with open(path + ".partial", "w", encoding="utf-8") as file:
         file.write(text)

@@ -69,7 +69,20 @@ static void bench_nets(const settings *s)
     bench_work_close(&w);
     bench_work_open(&w, &spec, s->batch, DIP_NET_INFER);
     report(s, &w, "encode", measure(bench_encode, &w, s->seconds / 3));
+    bench_use_int8(&w);
+    report(s, &w, "encode int8", measure(bench_encode, &w, s->seconds / 3));
     bench_work_close(&w);
+}
+
+static void report_latency(const settings *s, const bench_work *w, const char *what, bench_timing t)
+{
+    printf("{\"bench\":\"encoder\",\"what\":\"%s\",\"net\":\"%s\",\"px\":%u,\"bands\":%u,"
+           "\"stem_stride\":%u,\"body\":\"%s\",\"threads\":%u,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+           "\"best_ms\":%.3f,\"cpu_ms\":%.3f}\n",
+           what, s->net, s->px, s->bands, dip_net_get_spec(w->net)->stem_stride,
+           w->net->workspace.kernel->name, dip_threads(), t.median * 1e3, t.p99 * 1e3, t.best * 1e3,
+           t.cpu * 1e3);
+    fflush(stdout);
 }
 
 static void bench_latency(const settings *s)
@@ -78,15 +91,13 @@ static void bench_latency(const settings *s)
     const unsigned before = dip_threads();
     bench_work w;
     bench_work_open(&w, &spec, 1, DIP_NET_INFER);
-    for (unsigned threads = 1; threads <= 2; threads++) {
-        dip_threads_set(threads);
-        const bench_timing t = measure(bench_encode, &w, s->seconds / 2);
-        printf("{\"bench\":\"encoder\",\"what\":\"one tile\",\"net\":\"%s\",\"px\":%u,\"bands\":%u,"
-               "\"stem_stride\":%u,\"body\":\"%s\",\"threads\":%u,\"p50_ms\":%.3f,"
-               "\"p99_ms\":%.3f,\"best_ms\":%.3f,\"cpu_ms\":%.3f}\n",
-               s->net, s->px, s->bands, spec.stem_stride, w.net->workspace.kernel->name, threads,
-               t.median * 1e3, t.p99 * 1e3, t.best * 1e3, t.cpu * 1e3);
-        fflush(stdout);
+    for (int int8 = 0; int8 < 2; int8++) {
+        if (int8) bench_use_int8(&w);
+        for (unsigned threads = 1; threads <= 2; threads++) {
+            dip_threads_set(threads);
+            report_latency(s, &w, int8 ? "one tile int8" : "one tile",
+                           measure(bench_encode, &w, s->seconds / 4));
+        }
     }
     dip_threads_set(before);
     bench_work_close(&w);

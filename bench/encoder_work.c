@@ -147,6 +147,11 @@ void bench_encode(void *context)
     if (dip_net_forward(w->net, 0, w->input, w->batch, w->h, w->z)) fail_loudly();
 }
 
+void bench_use_int8(bench_work *w)
+{
+    if (dip_net_watch(w->net, 0, w->input, w->batch) || dip_net_use_int8(w->net, 0)) fail_loudly();
+}
+
 double bench_flops(const dip_net *net, bool backward)
 {
     double sum = 0;

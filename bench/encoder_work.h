@@ -25,6 +25,7 @@ void bench_backward(void *context); /* of the last bench_forward() */
 void bench_update(void *context);   /* AdamW, and what the kernels need after it */
 void bench_step(void *context);     /* all three */
 void bench_encode(void *context);   /* INFER */
+void bench_use_int8(bench_work *w); /* INFER: from here on */
 
 /** Operations an image of all convolutions: forward; or forward and backward. */
 double bench_flops(const dip_net *net, bool backward);

@@ -1,5 +1,5 @@
 # diptych_layer(<folder> USES <folders> LINK <libraries>): one static library a folder.
-# A file named *_avx2.c, *_avx512.c, *_avx512bf16.c or *_amx.c is compiled for that instruction set.
+# A file named *_avx2.c, *_avx512.c, *_avx512vnni.c, *_avx512bf16.c or *_amx.c is compiled for that instruction set.
 function(diptych_instruction_sets)
     foreach(file IN LISTS ARGN)
         set(flags "")
@@ -7,10 +7,12 @@ function(diptych_instruction_sets)
             set(flags "-mavx2;-mfma;-mf16c")
         elseif(file MATCHES "_avx512\\.c$")
             set(flags "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl")
+        elseif(file MATCHES "_avx512vnni\\.c$")
+            set(flags "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni")
         elseif(file MATCHES "_avx512bf16\\.c$")
-            set(flags "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16")
+            set(flags "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512bf16")
         elseif(file MATCHES "_amx\\.c$")
-            set(flags "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mamx-tile;-mamx-bf16;-mamx-int8")
+            set(flags "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512bf16;-mamx-tile;-mamx-bf16;-mamx-int8")
         endif()
         if(flags)
             set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")

@@ -48,8 +48,8 @@ static void detect(void)
         (state & XCR0_AVX) == XCR0_AVX && bit(b, 5) && fma && f16c && !switched_off("DIP_NO_AVX2");
     cpu.avx512 = cpu.avx2 && (state & XCR0_AVX512) == XCR0_AVX512 && bit(b, 16) && bit(b, 17) &&
                  bit(b, 30) && bit(b, 31) && !switched_off("DIP_NO_AVX512");
-    cpu.avx512vnni = cpu.avx512 && bit(c, 11);
-    cpu.avx512bf16 = cpu.avx512 && bit(a1, 5) && !switched_off("DIP_NO_AVX512BF16");
+    cpu.avx512vnni = cpu.avx512 && bit(c, 11) && !switched_off("DIP_NO_AVX512VNNI");
+    cpu.avx512bf16 = cpu.avx512vnni && bit(a1, 5) && !switched_off("DIP_NO_AVX512BF16");
     bool amx_bits = bit(d, 22) && bit(d, 24) && bit(d, 25);
     cpu.amx = cpu.avx512bf16 && amx_bits && !switched_off("DIP_NO_AMX") &&
               syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;

@@ -304,6 +304,8 @@ static void run_column(const conv_plan *plan, conv_band *b, size_t column, float
     const dip_conv_job *job = plan->job;
     const dip_kernel *kernel = plan->workspace->kernel;
     const dip_bf16 *panels = job->panels + column * plan->depth;
+    void (*const multiply)(const dip_product *) =
+        job->finish.kind == DIP_FINISH_INT8 ? kernel->product8 : kernel->product;
     float sums[2 * DIP_BLOCK] = {0};
     dip_product product = b->product;
     product.a_step = DIP_BLOCK;
@@ -323,7 +325,7 @@ static void run_column(const conv_plan *plan, conv_band *b, size_t column, float
         product.b = panels + block->b;
         product.segments = block->segments;
         product.steps = block->steps;
-        kernel->product(&product);
+        multiply(&product);
         done.rows = block->rows;
         done.pixel = b->pixels + i * DIP_BLOCK;
         kernel->loops->finish(&job->finish, &done);

@@ -66,6 +66,17 @@ void dip_conv_pack_backward(const dip_kernel *kernel, const dip_conv *conv,
                             const dip_conv_pass *pass, const float *weights, size_t first,
                             dip_bf16 *panels);
 
+/**
+ * The forward pass on u8 images and int8 weights: as `pass`, on words of two values. in_channels is even. Its depth,
+ * scratch and all else are asked for as those of any pass.
+ */
+dip_conv_pass dip_conv_pass_int8(const dip_conv_pass *pass);
+
+/** As dip_conv_pack_forward(). unit: (out_channels), written from `first` on: what a 1 of the packed weights is worth. */
+void dip_conv_pack_int8(const dip_conv *conv, const float *weights, const float *scale,
+                        size_t first, dip_bf16 *panels, float *unit);
+
+/** With DIP_FINISH_INT8 `in` is u8, and `out` too if the finish makes such. */
 typedef struct dip_conv_job {
     const dip_conv_pass *pass;
     const dip_bf16 *in, *panels;

@@ -7,6 +7,8 @@
  */
 #include "encoder/conv.h"
 
+#include <math.h>
+
 static size_t round_up(size_t n) { return (n + DIP_BLOCK - 1) / DIP_BLOCK * DIP_BLOCK; }
 
 void dip_conv_forward_pass(dip_conv_pass *pass, const dip_conv *conv)
@@ -117,6 +119,47 @@ void dip_conv_pack_backward(const dip_kernel *kernel, const dip_conv *conv,
                     kernel->loops->round(from + r * depth, rows + r * DIP_BLOCK, DIP_BLOCK);
                 kernel->loops->panel(row, 0, panel, DIP_TILE);
             }
+}
+
+dip_conv_pass dip_conv_pass_int8(const dip_conv_pass *pass)
+{
+    dip_conv_pass words = *pass;
+    words.channels /= 2;
+    return words;
+}
+
+/* What a 1 is worth: the largest weight is 127. */
+static float int8_unit(const float *weights, size_t n)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf(weights[i]));
+    return most > 0 ? most / 127 : 1;
+}
+
+/* One column of all panels of a pass; k past the window is zero. */
+static void pack_int8_column(const float *weights, float unit, size_t n, size_t depth,
+                             int8_t *column)
+{
+    enum { FOUR = 4, STEP = 2 * DIP_BLOCK, PANEL = 2 * DIP_PANEL, QUAD = FOUR * DIP_HALF };
+    for (size_t k = 0; k < depth; k++) {
+        const size_t at = k / STEP * PANEL + k % STEP / FOUR * QUAD + k % FOUR;
+        column[at] = (int8_t)(k < n ? lrintf(weights[k] / unit) : 0);
+    }
+}
+
+void dip_conv_pack_int8(const dip_conv *conv, const float *weights, const float *scale,
+                        size_t first, dip_bf16 *panels, float *unit)
+{
+    const size_t row = dip_conv_row(conv);
+    const size_t n = (size_t)conv->kernel * conv->kernel * conv->in_channels;
+    const size_t depth = 2 * round_up(n / 2);
+    for (size_t c = 0; c < DIP_BLOCK; c++) {
+        const size_t o = first + c;
+        const float factor = scale ? scale[o] : 1, worth = int8_unit(weights + o * row, n);
+        int8_t *column = (int8_t *)(panels + first * (depth / 2) + c / DIP_HALF * DIP_TILE);
+        pack_int8_column(weights + o * row, worth, n, depth, column + c % DIP_HALF * 4);
+        unit[o] = worth * factor;
+    }
 }
 
 /* ---- pixels ---- */

@@ -394,6 +394,10 @@ static dip_status build_workspace(dip_net *net)
         const dip_layer *layer = &net->layers[i];
         bytes = larger(bytes, dip_conv_scratch(&layer->forward));
         partials = larger(partials, dip_conv_partials(&layer->forward, n));
+        if (net->mode == DIP_NET_INFER && layer->conv.in_channels % DIP_BLOCK == 0) {
+            const dip_conv_pass int8 = dip_conv_pass_int8(&layer->forward);
+            bytes = larger(bytes, dip_conv_scratch(&int8));
+        }
         if (net->mode == DIP_NET_TRAIN)
             bytes = larger(bytes, dip_conv_weights_scratch(&layer->forward));
         for (unsigned p = 0; p < layer->backward_count; p++) {

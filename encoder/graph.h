@@ -41,6 +41,9 @@ typedef struct dip_unit {
     dip_bf16 *
         out; /* TRAIN: after the norm, the sum if it ends a block, ReLU, and the stem's pooling; not of shortcuts */
     dip_bf16 *folded; /* INFER: panels times norm.scale; norm.shift is the bias */
+    /* INFER: largest output that dip_net_watch() saw. Int8: what a 1 of the u8 output is worth; `folded` are int8
+     * panels, norm.scale brings their sums back */
+    float peak, unit8;
 } dip_unit;
 
 typedef struct dip_block {
@@ -58,6 +61,7 @@ typedef struct dip_track {
     size_t head;
     bool frozen;
     size_t images; /* of the last dip_net_forward_train(); 0: nothing kept */
+    bool int8;     /* INFER: all but the stem */
 } dip_track;
 
 typedef struct dip_head_layers {
@@ -69,6 +73,7 @@ struct dip_net {
     dip_net_spec spec;
     size_t max_batch;
     dip_net_mode mode;
+    bool watching; /* outputs of units, for their peaks */
     dip_workspace workspace;
     dip_layer *layers;
     size_t layer_count;

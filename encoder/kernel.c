@@ -5,8 +5,9 @@
  * AVX-512 BF16 stands before float32 FMA although some processors that have both run the dot product at half
  * the rate of two FMAs: those have AMX, which is never left unused.
  */
-static const dip_kernel *const bodies[] = {&dip_kernel_amx, &dip_kernel_avx512bf16,
-                                           &dip_kernel_avx512, &dip_kernel_avx2, &dip_kernel_plain};
+static const dip_kernel *const bodies[] = {&dip_kernel_amx,        &dip_kernel_avx512bf16,
+                                           &dip_kernel_avx512vnni, &dip_kernel_avx512,
+                                           &dip_kernel_avx2,       &dip_kernel_plain};
 
 const dip_kernel *dip_kernel_at(size_t position)
 {

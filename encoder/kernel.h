@@ -14,6 +14,11 @@
  * AVX-512 BF16 dot products. The halves need not follow each other.
  *
  * Of a half that is asked for, all 16 rows of C may be written and all 16 rows of A read.
+ *
+ * The int8 product is the same on bytes: a 16-bit word holds two values, so an image of C channels is one of C / 2
+ * words, a step of 32 words is 64 of k, and a panel is [column half][16 of k / 4][16][4]. A is unsigned, B signed, C
+ * int32 (in the memory of `c`). Sums are exact, and the finish of int8 blocks uses no fused arithmetic: all bodies
+ * give the same bits.
  */
 #ifndef ENCODER_KERNEL_H
 #define ENCODER_KERNEL_H
@@ -73,7 +78,9 @@ typedef enum dip_finish_kind {
     DIP_FINISH_SUMS,  /* out = c; sums of c and of c^2 (batch norm forward) */
     DIP_FINISH_MASK,  /* out = g = c where scale * raw + shift > 0, else 0; sums of g and of g * raw
                          (backward through ReLU, and what batch norm's backward needs) */
-    DIP_FINISH_BIAS   /* out = c + shift (+ residual), ReLU if asked (batch norm folded) */
+    DIP_FINISH_BIAS,  /* out = c + shift (+ residual), ReLU if asked (batch norm folded) */
+    DIP_FINISH_INT8 /* out = c * scale + shift (+ residual | + residual8 * unit8), ReLU if asked; c is of the
+                         int8 product. With per_unit, out is u8: this many to 1, rounded, 0..255 */
 } dip_finish_kind;
 
 /** `raw`, `residual` have the shape of the output; `scale`, `shift` one value a channel. */
@@ -82,6 +89,8 @@ typedef struct dip_finish {
     bool relu;
     const dip_bf16 *raw, *residual;
     const float *scale, *shift;
+    const uint8_t *residual8;
+    float unit8, per_unit;
 } dip_finish;
 
 /** One finished block: row r of `c` (32 floats each) goes to pixel[r] of `out`, channels column .. column+31. */
@@ -89,7 +98,7 @@ typedef struct dip_finish_block {
     const float *c;
     const unsigned *rows; /* [2], as in dip_product */
     const uint32_t *pixel;
-    dip_bf16 *out;
+    dip_bf16 *out; /* u8 if the finish makes such */
     size_t channels, column;
     float *sums; /* [2][32], added to */
 } dip_finish_block;
@@ -144,6 +153,8 @@ typedef struct dip_loops {
     /** 16x16 transpose of pairs of values. Rows of source at `stride` elements, of target at 32. */
     void (*transpose)(const dip_bf16 *source, size_t stride, dip_bf16 *target);
     void (*round)(const float *in, dip_bf16 *out, size_t n);
+    /** out = in * per_unit, rounded, 0..255; n is a multiple of 32. */
+    void (*round8)(const dip_bf16 *in, float per_unit, uint8_t *out, size_t n);
     void (*affine)(const dip_affine *affine, size_t first_pixel, size_t pixels);
     void (*mask)(const dip_mask *mask, size_t first_pixel, size_t pixels);
     /** out = k[0] * gradient + k[1] * raw + k[2]; k: [3][channels]. out may be gradient. */
@@ -164,6 +175,7 @@ typedef struct dip_kernel {
     void (*enter)(void);
     void (*leave)(void);
     void (*product)(const dip_product *product);
+    void (*product8)(const dip_product *product);
     const dip_loops *loops;
 } dip_kernel;
 
@@ -174,8 +186,8 @@ const dip_kernel *dip_kernel_get(void);
 const dip_kernel *dip_kernel_at(size_t position);
 
 /* The bodies; ask `usable` before calling into one. */
-extern const dip_kernel dip_kernel_amx, dip_kernel_avx512bf16, dip_kernel_avx512, dip_kernel_avx2,
-    dip_kernel_plain;
+extern const dip_kernel dip_kernel_amx, dip_kernel_avx512bf16, dip_kernel_avx512vnni,
+    dip_kernel_avx512, dip_kernel_avx2, dip_kernel_plain;
 extern const dip_loops dip_loops_avx512bf16, dip_loops_avx512, dip_loops_avx2, dip_loops_plain;
 
 #endif

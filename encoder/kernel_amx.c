@@ -16,6 +16,8 @@ extern const dip_kernel dip_kernel_amx_emulated;
 #define AMX_LOOPS dip_loops_avx512bf16
 #endif
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum { PANEL_ROW_BYTES = 64 };
 
 static void enter(void)
@@ -36,7 +38,16 @@ static bool usable(const dip_cpu *cpu)
 #endif
 }
 
-static void product_upper(const dip_product *p)
+/* The number of a tile is part of the instruction, so the kind of product is a constant where this is inlined. */
+#define DOT(c, a, b)            \
+    do {                        \
+        if (int8)               \
+            TILE_DOT8(c, a, b); \
+        else                    \
+            TILE_DOT(c, a, b);  \
+    } while (0)
+
+static ALWAYS_INLINE void product_upper(const dip_product *p, const bool int8)
 {
     const ptrdiff_t c_bytes = p->c_row * (ptrdiff_t)sizeof(float);
     const ptrdiff_t a_bytes = p->a_row * (ptrdiff_t)sizeof(dip_bf16);
@@ -52,16 +63,16 @@ static void product_upper(const dip_product *p)
         for (unsigned k = 0; k < p->steps; k++, a += p->a_step, b += p->b_step) {
             TILE_LOAD(6, b, PANEL_ROW_BYTES);
             TILE_LOAD(4, a, a_bytes);
-            TILE_DOT(0, 4, 6);
+            DOT(0, 4, 6);
             TILE_LOAD(7, b + p->b_half, PANEL_ROW_BYTES);
-            TILE_DOT(1, 4, 7);
+            DOT(1, 4, 7);
         }
     }
     TILE_STORE(0, p->c, c_bytes);
     TILE_STORE(1, p->c + DIP_HALF, c_bytes);
 }
 
-static void product_whole(const dip_product *p)
+static ALWAYS_INLINE void product_whole(const dip_product *p, const bool int8)
 {
     const ptrdiff_t c_bytes = p->c_row * (ptrdiff_t)sizeof(float);
     const ptrdiff_t a_bytes = p->a_row * (ptrdiff_t)sizeof(dip_bf16);
@@ -83,12 +94,12 @@ static void product_whole(const dip_product *p)
         for (unsigned k = 0; k < p->steps; k++) {
             TILE_LOAD(6, b, PANEL_ROW_BYTES);
             TILE_LOAD(4, a0, a_bytes);
-            TILE_DOT(0, 4, 6);
+            DOT(0, 4, 6);
             TILE_LOAD(7, b + p->b_half, PANEL_ROW_BYTES);
-            TILE_DOT(1, 4, 7);
+            DOT(1, 4, 7);
             TILE_LOAD(5, a1, a_bytes);
-            TILE_DOT(2, 5, 6);
-            TILE_DOT(3, 5, 7);
+            DOT(2, 5, 6);
+            DOT(3, 5, 7);
             a0 += p->a_step;
             a1 += p->a_step;
             b += p->b_step;
@@ -100,17 +111,22 @@ static void product_whole(const dip_product *p)
     TILE_STORE(3, lower + DIP_HALF, c_bytes);
 }
 
-static void product(const dip_product *p)
+static ALWAYS_INLINE void product_of(const dip_product *p, const bool int8)
 {
     if (p->rows[1])
-        product_whole(p);
+        product_whole(p, int8);
     else
-        product_upper(p);
+        product_upper(p, int8);
 }
+
+static void product(const dip_product *p) { product_of(p, false); }
+
+static void product8(const dip_product *p) { product_of(p, true); }
 
 const dip_kernel dip_kernel_amx = {.name = "amx",
                                    .usable = usable,
                                    .enter = enter,
                                    .leave = leave,
                                    .product = product,
+                                   .product8 = product8,
                                    .loops = &AMX_LOOPS};

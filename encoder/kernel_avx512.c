@@ -1,5 +1,6 @@
 /* AVX-512 without bfloat16 arithmetic: the float32 product with 512-bit vectors. */
 #include "encoder/kernel_product.h"
+#include "encoder/kernel_int8.h"
 #include "encoder/kernel_loops.h"
 #include "encoder/kernel_shuffle.h"
 
@@ -14,4 +15,5 @@ const dip_kernel dip_kernel_avx512 = {.name = "avx512",
                                       .enter = nothing,
                                       .leave = nothing,
                                       .product = product_fma,
+                                      .product8 = product_int8,
                                       .loops = &dip_loops_avx512};

@@ -78,6 +78,53 @@ static void finish_bias(const dip_finish *f, const dip_finish_block *b, int half
     }
 }
 
+typedef enum added8 { ADDS_NOTHING, ADDS_VALUES, ADDS_BYTES } added8;
+
+/* `added` and `to_u8` are constants where this is inlined. */
+static ALWAYS_INLINE void finish_int8_as(const dip_finish *f, const dip_finish_block *b, int half,
+                                         const added8 added, const bool to_u8)
+{
+    const size_t channels = b->channels;
+    const unsigned rows = b->rows[half];
+    const uint32_t *pixel = b->pixel + half * DIP_HALF;
+    const float unit8 = f->unit8, per_unit = f->per_unit;
+    for (int v = 0; v < DIP_BLOCK; v += LANES) {
+        const size_t column = b->column + v;
+        const vf scale = vf_load(f->scale + column), shift = vf_load(f->shift + column);
+        const float *c = b->c + half * DIP_HALF * DIP_BLOCK + v;
+        dip_bf16 *out = b->out;
+        const dip_bf16 *residual = f->residual;
+        const uint8_t *residual8 = f->residual8;
+        for (unsigned r = 0; r < rows; r++, c += DIP_BLOCK) {
+            const size_t at = pixel[r] * channels + column;
+            vf value = vf_load_integers(c) * scale + shift;
+            if (added == ADDS_VALUES) value += vf_load_bf16(residual + at);
+            if (added == ADDS_BYTES) value += vf_load_u8(residual8 + at) * unit8;
+            if (to_u8)
+                vf_store_u8((uint8_t *)out + at, value * per_unit);
+            else
+                vf_store_bf16(out + at, f->relu ? vf_relu(value) : value);
+        }
+    }
+}
+
+static void finish_int8(const dip_finish *f, const dip_finish_block *b, int half)
+{
+    const bool to_u8 = f->per_unit > 0;
+    if (f->residual && to_u8)
+        finish_int8_as(f, b, half, ADDS_VALUES, true);
+    else if (f->residual)
+        finish_int8_as(f, b, half, ADDS_VALUES, false);
+    else if (f->residual8 && to_u8)
+        finish_int8_as(f, b, half, ADDS_BYTES, true);
+    else if (f->residual8)
+        finish_int8_as(f, b, half, ADDS_BYTES, false);
+    else if (to_u8)
+        finish_int8_as(f, b, half, ADDS_NOTHING, true);
+    else
+        finish_int8_as(f, b, half, ADDS_NOTHING, false);
+}
+
 static void loop_finish(const dip_finish *f, const dip_finish_block *b)
 {
     for (int half = 0; half < 2; half++) switch (f->kind) {
@@ -86,6 +133,7 @@ static void loop_finish(const dip_finish *f, const dip_finish_block *b)
         case DIP_FINISH_SUMS: finish_sums(b, half); break;
         case DIP_FINISH_MASK: finish_mask(f, b, half); break;
         case DIP_FINISH_BIAS: finish_bias(f, b, half); break;
+        case DIP_FINISH_INT8: finish_int8(f, b, half); break;
         }
 }
 
@@ -118,6 +166,11 @@ static void loop_round(const float *in, dip_bf16 *out, size_t n)
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) vf_store_bf16(out + i, vf_load(in + i));
     for (; i < n; i++) out[i] = dip_bf16_round(in[i]);
+}
+
+static void loop_round8(const dip_bf16 *in, float per_unit, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) vf_store_u8(out + i, vf_load_bf16(in + i) * per_unit);
 }
 
 /* ---- batch norm ---- */
@@ -294,13 +347,13 @@ static void loop_matmul(const dip_matmul *m)
     }
 }
 
-#define DIP_LOOPS(panel_loop, transpose_loop)                                        \
-    {                                                                                \
-        .finish = loop_finish, .panel = (panel_loop), .transpose = (transpose_loop), \
-        .round = loop_round, .affine = loop_affine, .mask = loop_mask,               \
-        .norm_backward = loop_norm_backward, .pool = loop_pool,                      \
-        .pool_backward = loop_pool_backward, .mean = loop_mean,                      \
-        .mean_backward = loop_mean_backward, .matmul = loop_matmul                   \
+#define DIP_LOOPS(panel_loop, transpose_loop)                                                 \
+    {                                                                                         \
+        .finish = loop_finish, .panel = (panel_loop), .transpose = (transpose_loop),          \
+        .round = loop_round, .round8 = loop_round8, .affine = loop_affine, .mask = loop_mask, \
+        .norm_backward = loop_norm_backward, .pool = loop_pool,                               \
+        .pool_backward = loop_pool_backward, .mean = loop_mean,                               \
+        .mean_backward = loop_mean_backward, .matmul = loop_matmul                            \
     }
 
 #endif

@@ -1,5 +1,6 @@
 /* The body without requirements: what every processor of the architecture runs. */
 #include "encoder/kernel_product.h"
+#include "encoder/kernel_int8.h"
 #include "encoder/kernel_loops.h"
 
 static bool usable(const dip_cpu *cpu)
@@ -17,4 +18,5 @@ const dip_kernel dip_kernel_plain = {.name = "plain",
                                      .enter = nothing,
                                      .leave = nothing,
                                      .product = product_fma,
+                                     .product8 = product_int8,
                                      .loops = &dip_loops_plain};

@@ -19,8 +19,6 @@ enum { GROUP = 6, REST = 4 };
 #endif
 enum { WIDE = 2, CHUNK = 8 };
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 /* Some steps: rows widened, and where their panels are. */
 typedef struct widened_chunk {
     _Alignas(64) float rows[GROUP][CHUNK * DIP_BLOCK];

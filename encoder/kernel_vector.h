@@ -10,9 +10,11 @@
 
 #include "encoder/kernel.h"
 
-#if defined(__AVX__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #if defined(__AVX512F__)
 enum { LANES = 16 };
@@ -66,11 +68,19 @@ static inline vf vf_relu(vf v) { return vf_keep((vu)(v >= (vf){0}) | (vu)(v != v
 
 static inline vu vu_select(vu mask, vu yes, vu no) { return (yes & mask) | (no & ~mask); }
 
+/** gcc 12 would widen half a vector at a time. */
 static inline vf vf_load_bf16(const dip_bf16 *from)
 {
+#if defined(__AVX512F__)
+    const vu word = (vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from));
+#elif defined(__AVX2__)
+    const vu word = (vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)from));
+#else
     vh half;
     memcpy(&half, from, sizeof half);
-    return (vf)(__builtin_convertvector(half, vu) << 16);
+    const vu word = __builtin_convertvector(half, vu);
+#endif
+    return (vf)(word << 16);
 }
 
 static inline void vf_store_bf16(dip_bf16 *to, vf v)
@@ -83,6 +93,52 @@ static inline void vf_store_bf16(dip_bf16 *to, vf v)
     vh half = __builtin_convertvector(vu_select(is_nan, word >> 16 | 0x40, rounded), vh);
 #endif
     memcpy(to, &half, sizeof half);
+}
+
+/** Cut to 0 .. most; a NaN becomes 0. */
+static inline vf vf_clamp(vf v, vf most)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_min_ps(_mm512_max_ps((__m512)v, _mm512_setzero_ps()), (__m512)most);
+#elif defined(__AVX2__)
+    return (vf)_mm256_min_ps(_mm256_max_ps((__m256)v, _mm256_setzero_ps()), (__m256)most);
+#else
+    v = vf_keep(vf_positive(v), v);
+    return (vf)vu_select((vu)(v > most), (vu)most, (vu)v);
+#endif
+}
+
+/** Rounds to nearest even, cut to 0..255: adding 1.5 * 2^23 leaves the integer in the low bits. */
+static inline void vf_store_u8(uint8_t *to, vf v)
+{
+    typedef uint8_t bytes __attribute__((vector_size(LANES)));
+    const vu word = (vu)(vf_clamp(v, vf_set(255)) + vf_set(12582912)) & 0xff;
+    const bytes out = __builtin_convertvector(word, bytes);
+    memcpy(to, &out, sizeof out);
+}
+
+typedef int32_t vi __attribute__((vector_size(sizeof(vf))));
+
+/** gcc 12 would convert bytes one by one. */
+static inline vf vf_load_u8(const uint8_t *from)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)from)));
+#elif defined(__AVX2__)
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)from)));
+#else
+    vi in;
+    for (int i = 0; i < LANES; i++) in[i] = from[i];
+    return __builtin_convertvector(in, vf);
+#endif
+}
+
+/** int32 values that lie in the memory of floats. */
+static inline vf vf_load_integers(const float *from)
+{
+    vi in;
+    memcpy(&in, from, sizeof in);
+    return __builtin_convertvector(in, vf);
 }
 
 #endif

@@ -169,6 +169,7 @@ static void fold_unit(dip_unit *unit, void *context)
 {
     const dip_net *net = context;
     fold_job job = {net, unit};
+    unit->peak = 0;
     dip_norm_use_running(&unit->norm, net->params);
     dip_parallel_for(unit->layer->conv.out_channels / DIP_BLOCK, fold_task, &job);
 }
@@ -181,8 +182,10 @@ void dip_net_refresh(dip_net *net)
     if (net->mode == DIP_NET_TRAIN)
         pack_layers(net);
     else
-        for (uint32_t m = 0; m < net->spec.modality_count; m++)
+        for (uint32_t m = 0; m < net->spec.modality_count; m++) {
+            net->tracks[m].int8 = false;
             dip_track_each_unit(net, &net->tracks[m], fold_unit, net);
+        }
 }
 
 /* ---- tensors ---- */

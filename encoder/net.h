@@ -103,4 +103,17 @@ dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, si
 dip_status dip_net_forward_train(dip_net *net, size_t modality, const float *input, size_t n,
                                  float momentum, float *h, float *z);
 
+/* ---- int8 ---- */
+
+/**
+ * INFER: the convolutions of one modality but for its stem in int8, from here to the next dip_net_refresh(). Weights
+ * are symmetric with one scale an output channel; activations, which no ReLU leaves negative, are u8 with one scale a
+ * layer: 255 is the largest output that dip_net_watch() saw, and larger ones are cut off. [Jacob et al., CVPR 2018]
+ * DIP_EINVAL: dip_net_watch() has not seen this modality, or saw outputs that are not finite.
+ */
+dip_status dip_net_use_int8(dip_net *net, size_t modality);
+
+/** As dip_net_forward(), for the largest outputs alone; not after dip_net_use_int8(). Any number of calls. */
+dip_status dip_net_watch(dip_net *net, size_t modality, const float *input, size_t n);
+
 #endif

@@ -220,63 +220,137 @@ static void run_kept(const pass *p, const float *input)
 
 /* ---- folded ---- */
 
-static void run_folded(const dip_net *net, const dip_unit *unit, const dip_bf16 *in,
-                       const dip_bf16 *residual, bool relu, dip_bf16 *out, size_t images)
+/* Outputs are not negative, so their bits are in the order of their values; a NaN is largest. */
+static void watch(dip_unit *unit, const dip_bf16 *out, size_t images)
 {
-    const dip_conv_job job = {.pass = &unit->layer->forward,
+    const size_t n = unit_pixels(unit, images) * unit->norm.channels;
+    dip_bf16 most = 0;
+    for (size_t i = 0; i < n; i++) most = out[i] > most ? out[i] : most;
+    if (!(unit->peak >= dip_bf16_float(most))) unit->peak = dip_bf16_float(most);
+}
+
+/* The caller says in `finish` what kind it is and what becomes of the sums. */
+static void run_folded(const dip_net *net, dip_unit *unit, const dip_bf16 *in, dip_finish finish,
+                       dip_bf16 *out, size_t images)
+{
+    const bool int8 = finish.kind == DIP_FINISH_INT8;
+    dip_conv_pass words;
+    if (int8) words = dip_conv_pass_int8(&unit->layer->forward);
+    finish.shift = unit->norm.shift;
+    finish.scale = unit->norm.scale;
+    const dip_conv_job job = {.pass = int8 ? &words : &unit->layer->forward,
                               .in = in,
                               .panels = unit->folded,
                               .out = out,
                               .images = images,
-                              .finish = {.kind = DIP_FINISH_BIAS,
-                                         .relu = relu,
-                                         .residual = residual,
-                                         .shift = unit->norm.shift}};
+                              .finish = finish};
     dip_conv_run(&net->workspace, &job);
+    if (net->watching && finish.relu) watch(unit, out, images);
+}
+
+/* The last unit adds the shortcut's output, or the block's input `x`, of which a 1 is worth unit8 if it is u8. */
+static void add_to(dip_finish *finish, const dip_block *block, const dip_bf16 *x, float unit8,
+                   const dip_bf16 *shortcut)
+{
+    if (block->has_shortcut) {
+        finish->residual = shortcut;
+    } else if (finish->kind == DIP_FINISH_INT8) {
+        finish->residual8 = (const uint8_t *)x;
+        finish->unit8 = unit8;
+    } else {
+        finish->residual = x;
+    }
+}
+
+typedef struct round8_job {
+    const dip_loops *loops;
+    const dip_bf16 *in;
+    float per_unit;
+    uint8_t *out;
+    size_t values;
+} round8_job;
+
+static dip_status round8_task(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const round8_job *job = context;
+    const size_t first = task * TASK_VALUES, rest = job->values - first;
+    job->loops->round8(job->in + first, job->per_unit, job->out + first,
+                       rest < TASK_VALUES ? rest : TASK_VALUES);
+    return DIP_OK;
+}
+
+/* What has become of a unit's outputs, as u8. */
+static void round8(const dip_net *net, const dip_unit *unit, const dip_bf16 *in, dip_bf16 *out,
+                   size_t values)
+{
+    round8_job job = {net->workspace.kernel->loops, in, 1 / unit->unit8, (uint8_t *)out, values};
+    dip_parallel_for((values + TASK_VALUES - 1) / TASK_VALUES, round8_task, &job);
 }
 
 /*
  * Buffer 0 is a block's input, 1 its shortcut; its units write 2 and 3 in turn, and what the last has written becomes
- * the next block's input.
+ * the next block's input. In int8 all are u8 but for shortcuts, which may be negative, and for outputs that are pooled
+ * into h, which are rounded afterwards.
  */
-static void run_folded_blocks(const dip_net *net, const dip_track *track, dip_bf16 *buffer[4],
+static void run_folded_blocks(const dip_net *net, dip_track *track, dip_bf16 *buffer[4],
                               size_t images, float *features)
 {
+    const dip_finish_kind kind = track->int8 ? DIP_FINISH_INT8 : DIP_FINISH_BIAS;
+    float unit8 = track->stem.unit8;
     for (uint32_t b = 0; b < net->block_count; b++) {
-        const dip_block *block = &track->blocks[b];
+        dip_block *block = &track->blocks[b];
         const uint32_t last = block->unit_count - 1;
-        const dip_bf16 *x = buffer[0], *added = buffer[block->has_shortcut ? 1 : 0];
+        dip_bf16 **out = NULL;
+        const dip_bf16 *x = buffer[0];
+        dip_tap tap;
+        const bool pooled = dip_net_tap(net, b, &tap);
         if (block->has_shortcut)
-            run_folded(net, &block->shortcut, x, NULL, false, buffer[1], images);
-        for (uint32_t u = 0; u <= last; u++) {
-            dip_bf16 *out = buffer[2 + u % 2];
-            run_folded(net, &block->unit[u], x, u == last ? added : NULL, true, out, images);
-            x = out;
+            run_folded(net, &block->shortcut, x, (dip_finish){.kind = kind}, buffer[1], images);
+        for (uint32_t u = 0; u <= last; u++, x = *out) {
+            dip_finish finish = {.kind = kind, .relu = true};
+            if (u == last) add_to(&finish, block, buffer[0], unit8, buffer[1]);
+            if (track->int8 && !(u == last && pooled)) finish.per_unit = 1 / block->unit[u].unit8;
+            out = &buffer[2 + u % 2];
+            run_folded(net, &block->unit[u], x, finish, *out, images);
         }
+        const dip_unit *end = &block->unit[last];
+        unit8 = end->unit8;
         pool_block(net, b, x, features, images);
+        if (track->int8 && pooled && b + 1 < net->block_count) {
+            round8(net, end, x, buffer[0], unit_pixels(end, images) * end->norm.channels);
+            continue;
+        }
         dip_bf16 *free = buffer[0];
-        buffer[0] = buffer[2 + last % 2];
-        buffer[2 + last % 2] = free;
+        buffer[0] = *out;
+        *out = free;
     }
 }
 
-static void run_group(const dip_net *net, const dip_track *track, const float *input, size_t images,
+static void run_group(const dip_net *net, dip_track *track, const float *input, size_t images,
                       float *features)
 {
     dip_bf16 *buffer[DIP_NET_BUFFERS];
     memcpy(buffer, net->buffer, sizeof buffer);
-    const size_t px = net->spec.input_px;
+    const size_t px = net->spec.input_px, side = dip_net_stem_side(&net->spec);
+    const dip_finish finish = {.kind = DIP_FINISH_BIAS, .relu = true};
     round_input(net, input, track->input, images * px * px * track->stem.layer->conv.in_channels);
-    run_folded(net, &track->stem, track->input, NULL, true, buffer[0], images);
+    run_folded(net, &track->stem, track->input, finish, buffer[0], images);
     if (net->spec.stem_pool) {
         pool_images(net, buffer[0], net->unit_scale, net->zero_shift, buffer[1], NULL, images);
         buffer[0] = net->buffer[1];
         buffer[1] = net->buffer[0];
     }
+    if (track->int8) {
+        round8(net, &track->stem, buffer[0], buffer[1], images * side * side * net->spec.width[0]);
+        dip_bf16 *free = buffer[0];
+        buffer[0] = buffer[1];
+        buffer[1] = free;
+    }
     run_folded_blocks(net, track, buffer, images, features);
 }
 
-static void run_infer(const dip_net *net, const dip_track *track, const float *input, size_t images)
+static void run_infer(const dip_net *net, dip_track *track, const float *input, size_t images)
 {
     const size_t px = net->spec.input_px, width = dip_net_spec_feature_dim(&net->spec);
     const size_t image = px * px * track->stem.layer->conv.in_channels;

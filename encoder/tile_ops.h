@@ -42,6 +42,7 @@ static inline void tile_configure(const tile_config *config)
 #define TILE_LOAD(t, from, stride) _tile_loadd(t, from, stride)
 #define TILE_STORE(t, to, stride) _tile_stored(t, to, stride)
 #define TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
+#define TILE_DOT8(c, a, b) _tile_dpbusd(c, a, b)
 #define TILE_RELEASE() _tile_release()
 
 #else
@@ -101,10 +102,29 @@ static inline void tile_dot(int c, int a, int b)
             }
 }
 
+static inline uint32_t tile_four_dot(uint32_t sum, uint32_t a, uint32_t b)
+{
+    for (int i = 0; i < 32; i += 8)
+        sum += (uint32_t)((int32_t)(a >> i & 0xff) * (int8_t)(b >> i & 0xff));
+    return sum;
+}
+
+static inline void tile_dot8(int c, int a, int b)
+{
+    tile_check(a);
+    tile_check(b);
+    for (int r = 0; r < TILE_ROWS; r++)
+        for (int k = 0; k < TILE_ROWS; k++)
+            for (int n = 0; n < TILE_ROW_BYTES / 4; n++)
+                tile_state.word[c][r][n] = tile_four_dot(
+                    tile_state.word[c][r][n], tile_state.word[a][r][k], tile_state.word[b][k][n]);
+}
+
 #define TILE_ZERO(t) tile_zero(t)
 #define TILE_LOAD(t, from, stride) tile_load(t, from, stride)
 #define TILE_STORE(t, to, stride) tile_store(t, to, stride)
 #define TILE_DOT(c, a, b) tile_dot(c, a, b)
+#define TILE_DOT8(c, a, b) tile_dot8(c, a, b)
 #define TILE_RELEASE() (tile_state.config = (tile_config){0})
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 static const char *const switches[] = {
-    "DIP_NO_AVX2", "DIP_NO_AVX512", "DIP_NO_AVX512BF16", "DIP_NO_AMX", NULL,
+    "DIP_NO_AVX2", "DIP_NO_AVX512", "DIP_NO_AVX512VNNI", "DIP_NO_AVX512BF16", "DIP_NO_AMX", NULL,
 };
 
 static int no_switches(void **state)
@@ -44,7 +44,7 @@ static void test_agrees_with_the_kernel(void **state)
     assert_int_equal(cpu->avx2, kernel_says("avx2 fma f16c"));
     assert_int_equal(cpu->avx512, kernel_says("avx2 fma f16c avx512f avx512bw avx512dq avx512vl"));
     assert_int_equal(cpu->avx512vnni, cpu->avx512 && kernel_says("avx512_vnni"));
-    assert_int_equal(cpu->avx512bf16, cpu->avx512 && kernel_says("avx512_bf16"));
+    assert_int_equal(cpu->avx512bf16, cpu->avx512vnni && kernel_says("avx512_bf16"));
     if (cpu->amx) assert_true(kernel_says("amx_tile amx_bf16 amx_int8"));
 }
 
@@ -60,9 +60,9 @@ static void test_switches(void **state)
         const dip_cpu *cpu = dip_cpu_get();
         assert_int_equal(cpu->avx2, all.avx2 && off > 0);
         assert_int_equal(cpu->avx512, all.avx512 && off > 1);
-        assert_int_equal(cpu->avx512vnni, all.avx512vnni && off > 1);
-        assert_int_equal(cpu->avx512bf16, all.avx512bf16 && off > 2);
-        assert_int_equal(cpu->amx, all.amx && off > 3);
+        assert_int_equal(cpu->avx512vnni, all.avx512vnni && off > 2);
+        assert_int_equal(cpu->avx512bf16, all.avx512bf16 && off > 3);
+        assert_int_equal(cpu->amx, all.amx && off > 4);
     }
 }
 

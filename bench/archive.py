@@ -94,7 +94,7 @@ class Bench:
             cpu = after.children_user + after.children_system - before.children_user - before.children_system
             said = rows_of(out)[-1]
             rows.append(dict(what="encode", tiles=said["encoded"], s=seconds, cpu_s=cpu, seconds=said["seconds"],
-                             read_seconds=said["read_seconds"], write_seconds=said["write_seconds"],
+                             read_seconds=said["wait_read_seconds"], write_seconds=said["wait_write_seconds"],
                              program="diptych encode ARCHIVE -m bench --force --json"))
         return rows
 
@@ -175,7 +175,7 @@ def table_encode(rows):
         r = runs[len(runs) // 2]
         lines.append([data, f"{r['tiles']:,}", f"{number(r['tiles'] / r['cpu_s'])} ({number(r['tiles'] / r['s'])})",
                       f"{100 * r['read_seconds'] / r['seconds']:.0f} %", f"{100 * r['write_seconds'] / r['seconds']:.0f} %"])
-    return table(["data", "tiles", "tiles a processor second (by the clock)", "reading", "storing"], lines)
+    return table(["data", "tiles", "tiles a processor second (by the clock)", "waiting for tiles", "for the store"], lines)
 
 
 def tables_codec(rows):

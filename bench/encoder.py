@@ -22,7 +22,7 @@ import tempfile
 
 from rows import ROOT, Rows, common, head, number, table
 
-SWITCHES = ("DIP_NO_AMX", "DIP_NO_AVX512BF16", "DIP_NO_AVX512", "DIP_NO_AVX2")
+SWITCHES = ("DIP_NO_AMX", "DIP_NO_AVX512BF16", "DIP_NO_AVX512VNNI", "DIP_NO_AVX512", "DIP_NO_AVX2")
 TASKS = ("encode", "tile", "train", "share", "up", "convs", "peak")
 OTHER_BODIES = ("encode", "tile", "train", "share", "peak")  # bodies that this machine would not choose
 BANDS = 3

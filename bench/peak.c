@@ -101,10 +101,9 @@ __attribute__((target("amx-tile,amx-bf16"))) static double peak_amx(void)
 static const struct {
     const char *body;
     double (*run)(void);
-} loops[] = {{"amx", peak_amx},
-             {"avx512bf16", peak_avx512bf16},
-             {"avx512", peak_avx512},
-             {"avx2", peak_avx2},
+} loops[] = {{"amx", peak_amx},           {"avx512bf16", peak_avx512bf16},
+             {"avx512vnni", peak_avx512}, /* of its float32 product */
+             {"avx512", peak_avx512},     {"avx2", peak_avx2},
              {"plain", peak_plain}};
 enum { LOOPS = sizeof loops / sizeof *loops };
 

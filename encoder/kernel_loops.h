@@ -232,8 +232,9 @@ static void loop_norm_backward(const dip_bf16 *gradient, const dip_bf16 *raw, co
 
 /* ---- pooling ---- */
 
-/* One output value of LANES channels: the largest positive input and its tap; a NaN is largest. */
-static inline void pool_window(const dip_pool *p, size_t row, size_t column, size_t channel)
+/* One output value of LANES channels: the largest positive input and, if asked, its tap; a NaN is largest. */
+static ALWAYS_INLINE void pool_window(const dip_pool *p, size_t row, size_t column, size_t channel,
+                                      const bool with_tap)
 {
     const size_t pooled = (p->side - 1) / 2 + 1, C = p->channels;
     const vf scale = vf_load(p->scale + channel), shift = vf_load(p->shift + channel);
@@ -246,11 +247,11 @@ static inline void pool_window(const dip_pool *p, size_t row, size_t column, siz
         vf value = vf_fma(scale, vf_load_bf16(raw), shift);
         vu better = ((vu)(value > best) | (vu)(value != value)) & (vu)(best == best);
         best = (vf)vu_select(better, (vu)value, (vu)best);
-        tap = vu_select(better, (vu){0} + t, tap);
+        if (with_tap) tap = vu_select(better, (vu){0} + t, tap);
     }
     const size_t at = (row * pooled + column) * C + channel;
     vf_store_bf16(p->out + at, best);
-    if (!p->argmax) return;
+    if (!with_tap) return;
     for (int i = 0; i < LANES; i++) p->argmax[at + i] = (uint8_t)tap[i];
 }
 
@@ -259,7 +260,11 @@ static void loop_pool(const dip_pool *p)
     const size_t pooled = (p->side - 1) / 2 + 1;
     for (size_t row = 0; row < pooled; row++)
         for (size_t column = 0; column < pooled; column++)
-            for (size_t c = 0; c < p->channels; c += LANES) pool_window(p, row, column, c);
+            for (size_t c = 0; c < p->channels; c += LANES)
+                if (p->argmax)
+                    pool_window(p, row, column, c, true);
+                else
+                    pool_window(p, row, column, c, false);
 }
 
 /* Gradient of LANES channels of one raw pixel: from the windows that chose it. */

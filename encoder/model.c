@@ -359,24 +359,62 @@ static dip_status prepare_task(void *context, size_t task, unsigned worker)
                         dip_model_input_px(c->model), c->model->inputs + task * c->size);
 }
 
+/* Tiles to the model's inputs, CHUNK at most. */
+static dip_status prepare_chunk(dip_model *model, size_t modality, const dip_tile *const *tiles,
+                                size_t n)
+{
+    const size_t px = dip_model_input_px(model);
+    chunk c = {model, modality, px * px * dip_model_modality(model, modality)->band_count, tiles};
+    return dip_parallel_for(n, prepare_task, &c);
+}
+
+static dip_status check_position(const dip_model *model, size_t modality)
+{
+    if (modality < dip_model_modality_count(model)) return DIP_OK;
+    return dip_fail(DIP_EINVAL, "model '%s' has no modality number %zu", model->id, modality);
+}
+
 dip_status dip_model_encode(dip_model *model, size_t modality, const dip_tile *const *tiles,
                             size_t n, float *vectors)
 {
-    if (modality >= dip_model_modality_count(model))
-        return dip_fail(DIP_EINVAL, "model '%s' has no modality number %zu", model->id, modality);
-    if (model->chain) return dip_chain_encode(model->chain, modality, tiles, n, vectors);
-    size_t px = dip_model_input_px(model), dim = dip_model_dim(model);
-    size_t size = px * px * dip_model_modality(model, modality)->band_count;
-    for (size_t at = 0; at < n; at += CHUNK) {
-        size_t count = n - at < CHUNK ? n - at : CHUNK;
-        chunk c = {model, modality, size, tiles + at};
-        dip_status status = dip_parallel_for(count, prepare_task, &c);
+    dip_status status = check_position(model, modality);
+    if (!status && model->chain) return dip_chain_encode(model->chain, modality, tiles, n, vectors);
+    const size_t dim = dip_model_dim(model);
+    for (size_t at = 0; at < n && !status; at += CHUNK) {
+        const size_t count = n - at < CHUNK ? n - at : CHUNK;
+        status = prepare_chunk(model, modality, tiles + at, count);
         if (!status)
             status = dip_embedding_encode(model->embedding, model->net, modality, model->inputs,
                                           count, vectors + at * dim);
-        if (status) return status;
     }
-    return DIP_OK;
+    return status;
+}
+
+static dip_status check_network(const dip_model *model, size_t modality)
+{
+    if (!model->chain) return check_position(model, modality);
+    return dip_fail(DIP_EINVAL,
+                    "model '%s' is heads on vectors and has no int8; encode the model that makes "
+                    "the vectors in it",
+                    model->id);
+}
+
+dip_status dip_model_watch(dip_model *model, size_t modality, const dip_tile *const *tiles,
+                           size_t n)
+{
+    dip_status status = check_network(model, modality);
+    for (size_t at = 0; at < n && !status; at += CHUNK) {
+        const size_t count = n - at < CHUNK ? n - at : CHUNK;
+        status = prepare_chunk(model, modality, tiles + at, count);
+        if (!status) status = dip_net_watch(model->net, modality, model->inputs, count);
+    }
+    return status;
+}
+
+dip_status dip_model_use_int8(dip_model *model, size_t modality)
+{
+    dip_status status = check_network(model, modality);
+    return status ? status : dip_net_use_int8(model->net, modality);
 }
 
 /* ---- writing ---- */

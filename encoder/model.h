@@ -39,6 +39,11 @@ dip_status dip_net_load(dip_net *net, const dip_safetensors *file, const char *p
 /** Copies all tensors of one net into another of the same spec (input_px and mode aside), and refreshes it. */
 dip_status dip_net_copy(dip_net *to, const dip_net *from);
 
+/** dip_net_watch() and dip_net_use_int8() on tiles; from then on dip_model_encode() runs that modality in int8. */
+dip_status dip_model_watch(dip_model *model, size_t modality, const dip_tile *const *tiles,
+                           size_t n);
+dip_status dip_model_use_int8(dip_model *model, size_t modality);
+
 /** Side of the square that a tile of this model is brought to; 0: it is made of heads on vectors. */
 uint32_t dip_model_input_px(const dip_model *model);
 

@@ -1,19 +1,20 @@
 /*
  * Encoding an archive; see encode.h.
  *
- * Tiles go in chunks: the pool reads and decompresses a chunk (one task a tile), the model encodes it, and when a
- * transaction's worth of vectors is there, it is stored. A tile that cannot be read or encoded is left out by name; to
- * find it, the tiles of a chunk that fails are encoded one by one.
+ * Three stages: threads read and decompress tiles ahead, this one takes them in chunks through the model, which uses
+ * the pool, and a thread stores a transaction's worth of vectors while the next are made. A tile that cannot be read or
+ * encoded is left out by name; to find it, the tiles of a chunk that fails are encoded one by one.
  */
 #define _GNU_SOURCE
 #include "train/encode.h"
 
 #include "core/file.h"
 #include "core/mem.h"
-#include "core/parallel.h"
 #include "core/status.h"
 #include "encoder/model.h"
 #include "train/project.h"
+#include "train/tile_reader.h"
+#include "train/vector_writer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,12 +31,13 @@ typedef struct job {
     size_t position; /* and in the model */
     const uint64_t *todo;
     size_t todo_count, done;
+    dip_tile_reader *reader;
+    dip_vector_writer *writer;
     /* a chunk */
-    dip_tile *tiles[CHUNK];
-    char *lines[CHUNK]; /* why a tile could not be read */
-    uint64_t chunk_ids[CHUNK];
+    const dip_read_tile *read[CHUNK];
+    uint64_t good_ids[CHUNK];
     const dip_tile *good[CHUNK];
-    /* what waits to be stored */
+    /* the writer's buffer */
     uint64_t *ids;
     float *vectors;
     size_t waiting, room;
@@ -72,37 +74,6 @@ static bool is_tiles_fault(dip_status status)
 
 /* ---- one chunk ---- */
 
-static dip_status read_task(void *context, size_t task, unsigned worker)
-{
-    job *j = context;
-    (void)worker;
-    j->lines[task] = NULL;
-    dip_status status = dip_archive_tile(j->archive, j->todo[j->done + task], &j->tiles[task]);
-    if (!status) return DIP_OK;
-    j->tiles[task] = NULL;
-    if (!is_tiles_fault(status)) return status;
-    j->lines[task] = dip_strdup(dip_last_error());
-    return j->lines[task] ? DIP_OK : DIP_ENOMEM;
-}
-
-static dip_status read_chunk(job *j, size_t n)
-{
-    double began = seconds();
-    memset(j->tiles, 0, sizeof j->tiles);
-    memset(j->lines, 0, sizeof j->lines);
-    dip_status status = dip_parallel_for(n, read_task, j);
-    j->report->read_seconds += seconds() - began;
-    return status;
-}
-
-static void free_chunk(job *j, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        dip_tile_free(j->tiles[i]);
-        dip_free(j->lines[i]);
-    }
-}
-
 static dip_status encode_singly(job *j, size_t n)
 {
     size_t dim = dip_model_dim(j->model);
@@ -111,52 +82,81 @@ static dip_status encode_singly(job *j, size_t n)
             dip_model_encode(j->model, j->position, &j->good[i], 1, j->vectors + j->waiting * dim);
         if (status && !is_tiles_fault(status)) return status;
         if (status)
-            refuse(j, j->chunk_ids[i], dip_last_error());
+            refuse(j, j->good_ids[i], dip_last_error());
         else
-            j->ids[j->waiting++] = j->chunk_ids[i];
+            j->ids[j->waiting++] = j->good_ids[i];
     }
     dip_error_clear();
     return DIP_OK;
 }
 
-static dip_status encode_chunk(job *j, size_t n)
+/* What could be read of the next n tiles. */
+static dip_status take_chunk(job *j, size_t n, size_t *good)
 {
-    size_t good = 0, dim = dip_model_dim(j->model);
+    *good = 0;
+    dip_tile_reader_next(j->reader, n, j->read);
     for (size_t i = 0; i < n; i++) {
-        uint64_t id = j->todo[j->done + i];
-        if (j->lines[i]) refuse(j, id, j->lines[i]);
-        if (!j->tiles[i]) continue;
-        j->chunk_ids[good] = id;
-        j->good[good++] = j->tiles[i];
+        const dip_read_tile *read = j->read[i];
+        const char *why = read->line ? read->line : "out of memory";
+        if (read->status && !is_tiles_fault(read->status)) return dip_fail(read->status, "%s", why);
+        if (read->status) {
+            refuse(j, read->id, why);
+            continue;
+        }
+        j->good_ids[*good] = read->id;
+        j->good[(*good)++] = read->tile;
     }
-    dip_status status =
-        dip_model_encode(j->model, j->position, j->good, good, j->vectors + j->waiting * dim);
-    if (is_tiles_fault(status)) return encode_singly(j, good);
-    if (status) return status;
-    memcpy(j->ids + j->waiting, j->chunk_ids, good * sizeof *j->ids);
-    j->waiting += good;
     return DIP_OK;
 }
 
-/* ---- storing ---- */
+static dip_status encode_chunk(job *j, size_t n)
+{
+    size_t good, dim = dip_model_dim(j->model);
+    dip_status status = take_chunk(j, n, &good);
+    if (status) return status;
+    const double began = seconds();
+    status = dip_model_encode(j->model, j->position, j->good, good, j->vectors + j->waiting * dim);
+    if (is_tiles_fault(status)) {
+        status = encode_singly(j, good);
+    } else if (!status) {
+        memcpy(j->ids + j->waiting, j->good_ids, good * sizeof *j->ids);
+        j->waiting += good;
+    }
+    j->report->encode_seconds += seconds() - began;
+    return status;
+}
 
 static dip_status store(job *j)
 {
-    dip_batch *batch = NULL;
-    double began = seconds();
-    if (!j->waiting) return DIP_OK;
-    dip_status status = dip_batch_begin(&batch, j->archive);
-    if (status) return status;
-    status = dip_batch_add_embeddings(batch, dip_model_id(j->model), j->source, j->ids, j->vectors,
-                                      j->waiting, dip_model_dim(j->model));
-    if (status)
-        dip_batch_abort(batch);
-    else
-        status = dip_batch_commit(batch);
-    if (!status) j->report->encoded += j->waiting;
+    dip_status status = dip_vector_writer_store(j->writer, j->waiting);
+    dip_vector_writer_buffer(j->writer, &j->ids, &j->vectors);
     j->waiting = 0;
-    j->report->write_seconds += seconds() - began;
     return status;
+}
+
+/* ---- int8 ---- */
+
+/* Ranges of activations, from tiles spread evenly over the modality; one that cannot be read or used is passed over. */
+static dip_status use_int8(job *j)
+{
+    uint64_t *ids = NULL;
+    size_t n = 0;
+    dip_status status = dip_archive_ids(j->archive, (int)j->source, &ids, &n);
+    const size_t wanted = n < DIP_RANGE_TILES ? n : DIP_RANGE_TILES;
+    for (size_t i = 0; i < wanted && !status; i++) {
+        dip_tile *tile = NULL;
+        status = dip_archive_tile(j->archive, ids[i * n / wanted], &tile);
+        if (!status) {
+            const dip_tile *one = tile;
+            status = dip_model_watch(j->model, j->position, &one, 1);
+            dip_tile_free(tile);
+        }
+        if (is_tiles_fault(status)) status = DIP_OK;
+    }
+    dip_ids_free(ids);
+    if (status) return status;
+    dip_error_clear();
+    return dip_model_use_int8(j->model, j->position);
 }
 
 /* ---- one modality ---- */
@@ -215,9 +215,7 @@ static dip_status encode_todo(job *j)
              dip_model_modality(j->model, j->position)->name);
     for (j->done = 0; j->done < j->todo_count;) {
         size_t left = j->todo_count - j->done, n = left < CHUNK ? left : CHUNK;
-        dip_status status = read_chunk(j, n);
-        if (!status) status = encode_chunk(j, n);
-        free_chunk(j, n);
+        dip_status status = encode_chunk(j, n);
         j->done += n;
         bool last = j->done == j->todo_count;
         if (!status && (last || j->waiting + CHUNK > j->options->batch)) status = store(j);
@@ -271,28 +269,67 @@ static dip_status project_modality(job *j, uint64_t *todo)
     return status ? dip_fail_prefix(status, "%zu tiles are left", j->todo_count) : DIP_OK;
 }
 
+/* ---- the stages ---- */
+
+/* Waits for what is handed over, whatever became of the rest. */
+static dip_status finish_writer(job *j, dip_status status)
+{
+    double work = 0, wait = 0;
+    uint64_t stored = 0;
+    char line[1024];
+    snprintf(line, sizeof line, "%s", dip_last_error());
+    dip_status last = dip_vector_writer_finish(j->writer, &stored, &work, &wait);
+    j->report->encoded += stored;
+    j->report->write_seconds += work;
+    j->report->wait_write_seconds += wait;
+    return status ? dip_fail(status, "%s", line) : last;
+}
+
+static dip_status read_and_encode(job *j)
+{
+    double work = 0, wait = 0;
+    dip_status status = dip_tile_reader_open(&j->reader, j->archive, j->todo, j->todo_count);
+    if (status) return status;
+    status = encode_todo(j);
+    dip_tile_reader_seconds(j->reader, &work, &wait);
+    j->report->read_seconds += work;
+    j->report->wait_read_seconds += wait;
+    dip_tile_reader_close(j->reader);
+    return status;
+}
+
+static dip_status run_stages(job *j, uint64_t *todo)
+{
+    j->room = j->options->batch + DIP_PROJECT_ROWS;
+    dip_status status = dip_vector_writer_open(&j->writer, j->archive, dip_model_id(j->model),
+                                               j->source, dip_model_dim(j->model), j->room);
+    if (status) return status;
+    dip_vector_writer_buffer(j->writer, &j->ids, &j->vectors);
+    j->waiting = 0;
+    if (dip_model_heads(j->model)) status = project_modality(j, todo);
+    if (!status) status = read_and_encode(j);
+    status = finish_writer(j, status);
+    dip_vector_writer_close(j->writer);
+    return status;
+}
+
 static dip_status encode_modality(job *j)
 {
     uint64_t *todo = NULL;
     dip_status status = list_todo(j, &todo, &j->todo_count);
     if (status) return status;
     j->todo = todo;
-    j->waiting = 0;
-    j->room = j->options->batch + DIP_PROJECT_ROWS;
-    j->ids = dip_alloc(j->room * sizeof *j->ids);
-    j->vectors = dip_alloc_aligned(j->room * dip_model_dim(j->model) * sizeof *j->vectors);
-    status = j->ids && j->vectors ? DIP_OK : DIP_ENOMEM;
-    if (!status && dip_model_heads(j->model)) status = project_modality(j, todo);
-    if (!status) status = encode_todo(j);
-    dip_free(j->ids);
-    dip_free_aligned(j->vectors);
+    if (j->todo_count && j->options->int8) status = use_int8(j);
+    if (j->todo_count && !status) status = run_stages(j, todo);
     dip_ids_free(todo);
     return status;
 }
 
 static dip_status check_modality(job *j)
 {
-    return dip_model_check(j->model, dip_archive_modality(j->archive, j->source));
+    dip_status status = dip_model_check(j->model, dip_archive_modality(j->archive, j->source));
+    if (status || !j->options->int8) return status;
+    return dip_model_watch(j->model, j->position, NULL, 0);
 }
 
 /* Calls `act` for each modality that is asked for and that model and archive have. */
@@ -324,10 +361,10 @@ static dip_status each_modality(job *j, dip_status (*act)(job *j))
 
 enum { STAMP_CAPACITY = 64 };
 
-static dip_status make_stamp(const char *model_path, char *out)
+static dip_status make_stamp(const char *model_path, bool int8, char *out)
 {
     dip_status status = dip_model_fingerprint(model_path, out);
-    if (!status) strcat(out, "\n");
+    if (!status) strcat(out, int8 ? " int8\n" : "\n");
     return status;
 }
 
@@ -365,7 +402,7 @@ static dip_status settle_stamp(const job *j, const char *path, const char *stamp
 static dip_status encode_stamped(job *j, const char *model_path)
 {
     char stamp[STAMP_CAPACITY], *path = stamp_path(j);
-    dip_status status = path ? make_stamp(model_path, stamp) : DIP_ENOMEM;
+    dip_status status = path ? make_stamp(model_path, j->options->int8, stamp) : DIP_ENOMEM;
     if (!status) status = each_modality(j, check_modality);
     if (!status) status = settle_stamp(j, path, stamp);
     if (!status) status = each_modality(j, encode_modality);

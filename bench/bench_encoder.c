@@ -3,14 +3,14 @@
  *
  *   bench_encoder [--net resnet10|resnet18|resnet50] [--px 64] [--bands 3] [--batch 64] [--stride 1|2] [--seconds 2]
  *                 [--layers | --latency]
- *   bench_encoder --serve
+ *   bench_encoder --serve [--precision bf16|int8]
  *
  * One JSON object a line. "images_s" is by the clock (the median of repeats), "images_cpu_s" by processor time
  * of all threads, which other work on the machine disturbs least. The latency rows are single tiles on one thread
  * and on two. The body is what core/cpu.h allows: run with DIP_NO_AVX512BF16=1, DIP_NO_AVX512=1 or DIP_NO_AVX2=1 for
  * the others; DIP_THREADS sets the threads.
  *
- * --serve answers requests (bench/support.h). Tasks:
+ * --serve answers requests (bench/support.h), with --precision int8 encoding in it, its ranges from the input. Tasks:
  *   train, encode   a step with AdamW; the net with batch norm folded
  *   tile            encode of one tile
  *   up, convs       all convolutions by themselves: forward; forward and backward
@@ -35,7 +35,7 @@ typedef struct settings {
     uint32_t px, bands, stride;
     size_t batch;
     double seconds;
-    bool layers, latency, serve;
+    bool layers, latency, serve, int8;
 } settings;
 
 /* ---- rows ---- */
@@ -142,6 +142,8 @@ static void bench_layers(const settings *s)
 
 /* ---- requests ---- */
 
+static bool int8; /* how to encode */
+
 /* Built for the last request, and warmed up; kept while requests ask for the same. */
 static struct {
     bench_work work;
@@ -166,6 +168,7 @@ static bench_work *hold(const bench_request *r, dip_net_mode mode)
     const dip_net_spec spec = bench_spec(r->net, r->px, r->bands, 0);
     let_go();
     bench_work_open(&held.work, &spec, r->batch, mode);
+    if (int8 && mode == DIP_NET_INFER) bench_use_int8(&held.work);
     if (mode == DIP_NET_TRAIN)
         bench_step(&held.work);
     else
@@ -286,6 +289,7 @@ static void answer_share(const bench_request *r)
     }
     fprintf(file, "{\"features\":%zu,\"tensors\":[", features);
     share_tensors(file, trained.net, encoder->net);
+    if (int8) bench_use_int8(encoder);
     bench_encode(encoder);
     fwrite(encoder->input, sizeof(float), r->batch * r->px * r->px * r->bands, file);
     fwrite(encoder->h, sizeof(float), r->batch * features, file);
@@ -312,12 +316,17 @@ static void answer(const bench_request *r)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"net", required_argument, NULL, 'n'},    {"px", required_argument, NULL, 'p'},
-        {"bands", required_argument, NULL, 'c'},  {"batch", required_argument, NULL, 'b'},
-        {"stride", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 't'},
-        {"layers", no_argument, NULL, 'l'},       {"latency", no_argument, NULL, '1'},
-        {"serve", no_argument, NULL, 'r'},        {0}};
+    static const struct option options[] = {{"net", required_argument, NULL, 'n'},
+                                            {"px", required_argument, NULL, 'p'},
+                                            {"bands", required_argument, NULL, 'c'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"stride", required_argument, NULL, 's'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"layers", no_argument, NULL, 'l'},
+                                            {"latency", no_argument, NULL, '1'},
+                                            {"serve", no_argument, NULL, 'r'},
+                                            {"precision", required_argument, NULL, 'i'},
+                                            {0}};
     settings s = {.net = "resnet10", .px = 64, .bands = 3, .batch = 64, .seconds = 2};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (o) {
         case 'n': s.net = optarg; break;
@@ -329,8 +338,10 @@ int main(int argc, char **argv)
         case 'l': s.layers = true; break;
         case '1': s.latency = true; break;
         case 'r': s.serve = true; break;
+        case 'i': s.int8 = strcmp(optarg, "int8") == 0; break;
         default: return 2;
         }
+    int8 = s.int8;
     if (s.serve)
         bench_serve(answer);
     else if (s.layers)

@@ -37,6 +37,7 @@ class Subject:
 
     def __init__(self, name, command, tasks, environment=None):
         self.name, self.command, self.tasks, self.process = name, command, tasks, None
+        self.every_round = True
         self.environment = dict(os.environ, OMP_WAIT_POLICY="PASSIVE", **(environment or {}))
 
     def start(self, threads):
@@ -90,7 +91,11 @@ def bodies(build):
             found[result["body"]] = subject
     if not found:
         raise SystemExit(f"bench: {build}/bench_encoder does not run; make bench-setup builds it")
-    return list(found.values())
+    ours = list(found.values())
+    for other in ours[1:]:
+        other.every_round = False
+    ours.insert(1, Subject("ours int8", ours[0].command + ["--precision", "int8"], ("encode", "tile", "share")))
+    return ours
 
 
 def peers(build):
@@ -113,7 +118,7 @@ class Run:
         self.options, self.rows = options, rows
         self.ours, self.peers = bodies(options.build), peers(options.build)
         if options.best_body:
-            del self.ours[1:]
+            self.ours = [s for s in self.ours if s.every_round]
         self.scratch = tempfile.mkdtemp(prefix="diptych-bench-")
 
     def layers_file(self, net, px):
@@ -135,9 +140,8 @@ class Run:
 
     def round(self, task, place, number_of_round):
         rows = []
-        for i, subject in enumerate(self.ours + self.peers):
-            first_only = 0 < i < len(self.ours)  # those bodies get one round
-            if task not in subject.tasks or (first_only and number_of_round > 0):
+        for subject in self.ours + self.peers:
+            if task not in subject.tasks or (number_of_round > 0 and not subject.every_round):
                 continue
             path = self.layers_file(place["net"], place["px"]) if task in ("up", "convs") else ""
             result = self.measure(subject, task, place, path)
@@ -205,34 +209,36 @@ class Results:
         values = [r[what] / r[clock] for r in self.of(place, task, subject)]
         return statistics.median(values) if values else None
 
-    def ratio(self, place, task, peer, clock):
-        """Median over rounds of ours / peer in the same round."""
-        ours = {r["round"]: r["items"] / r[clock] for r in self.of(place, task, self.best)}
+    def ratio(self, place, task, one, peer, clock):
+        """Median over rounds of one / peer in the same round."""
+        ours = {r["round"]: r["items"] / r[clock] for r in self.of(place, task, one)}
         theirs = {r["round"]: r["items"] / r[clock] for r in self.of(place, task, peer)}
         both = [ours[n] / theirs[n] for n in ours if n in theirs]
         return statistics.median(both) if both else None
 
     def share_of_peak(self, place, task, subject):
         done, peak = (self.rate(place, t, subject, "cpu_s", "gflop") for t in (task, "peak"))
-        return done and peak and f"{number(done)} ({100 * done / peak:.0f} %)"
+        return done and number(done) + (f" ({100 * done / peak:.0f} %)" if peak else "")
 
     def pair(self, place, task, subject):
         by_cpu, by_clock = (self.rate(place, task, subject, c) for c in ("cpu_s", "s"))
         return by_cpu and f"{number(by_cpu)} ({number(by_clock)})"
 
-    def ratios(self, place, task, peer):
-        by_cpu, by_clock = (self.ratio(place, task, peer, c) for c in ("cpu_s", "s"))
+    def ratios(self, place, task, one, peer):
+        by_cpu, by_clock = (self.ratio(place, task, one, peer, c) for c in ("cpu_s", "s"))
         return by_cpu and f"**{by_cpu:.2f}** ({by_clock:.2f})"
 
-    def against(self, task, peers):
-        columns = ["net", "px", "threads", "batch", self.best, "GFLOP/s (of peak)"]
-        columns += peers + ["ours / " + p for p in peers]
+    def against(self, task, peers, one=None):
+        """One of ours, the fastest body if none is named, beside others."""
+        one = one or self.best
+        columns = ["net", "px", "threads", "batch", one, "GFLOP/s (of peak)"]
+        columns += peers + [f"{one} / {p}" for p in peers]
         lines = []
         for place in self.places:
-            if not self.of(place, task, self.best):
+            if not self.of(place, task, one):
                 continue
-            line = list(place) + [self.pair(place, task, self.best), self.share_of_peak(place, task, self.best)]
-            line += [self.pair(place, task, p) for p in peers] + [self.ratios(place, task, p) for p in peers]
+            line = list(place) + [self.pair(place, task, one), self.share_of_peak(place, task, one)]
+            line += [self.pair(place, task, p) for p in peers] + [self.ratios(place, task, one, p) for p in peers]
             lines.append(line)
         return table(columns, lines) if lines else None
 
@@ -289,6 +295,7 @@ def write_table(path, rows, command):
     parts = [
         ("Training: images a processor second (a second by the clock)", results.against("train", ["PyTorch bf16", "PyTorch f32"])),
         ("Encoding", results.against("encode", ["PyTorch bf16", "PyTorch f32"])),
+        ("Encoding in int8", results.against("encode", [results.best, "PyTorch bf16", "PyTorch f32"], "ours int8")),
         ("One tile: milliseconds, median, 99th percentile, processor time", results.latency()),
         ("All convolutions alone, forward and backward", results.against("convs", ["oneDNN bf16", "oneDNN f32"])),
         ("All convolutions alone, forward", results.against("up", ["oneDNN bf16", "oneDNN f32"])),

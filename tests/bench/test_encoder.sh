@@ -17,6 +17,7 @@ work, build = sys.argv[1:]
 rows = [json.loads(line) for line in open(os.path.join(work, "encoder-quick.jsonl"))]
 ours = [r for r in rows if r["subject"].startswith("ours") and r["task"] != "share"]
 assert {r["task"] for r in ours} == {"encode", "train", "up", "peak"}, rows
+assert any(r["subject"] == "ours int8" for r in ours), rows
 for r in ours:
     assert r["s"] > 0 and r["cpu_s"] > 0 and r["gflop"] > 0 and r["calls"] >= 1, r
     assert r["machine"]["cores"] >= 1 and r["version"] and r["command"].startswith("bench/encoder.py --quick"), r

@@ -238,8 +238,8 @@ static void read_modality(reader *r, const json_t *object, dip_modality *modalit
     if (shown > 3) refuse(r, "display", "a list of at most three bands");
     for (size_t i = 0; i < shown && i < 3; i++)
         read_word(r, json_array_get(display, i), "display", modality->display[i]);
-    if (count < 1 || count > DIP_MAX_BANDS) {
-        refuse(r, "bands", "a list of one to 64");
+    if (!json_is_array(bands) || count > DIP_MAX_BANDS) {
+        refuse(r, "bands", "a list of up to 64");
         return;
     }
     modality->band_count = (uint32_t)count;

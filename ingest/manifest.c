@@ -129,7 +129,6 @@ static dip_status check_names(const manifest *m, size_t row)
         return dip_fail(DIP_EFORMAT,
                         "modality '%.60s' is not 1 to %d letters, digits and any of _-.+", modality,
                         DIP_WORD_CAPACITY - 1);
-    if (!*cell(m, row, DIP_COLUMN_PATH)) return dip_fail(DIP_EFORMAT, "path is empty");
     return DIP_OK;
 }
 
@@ -271,15 +270,23 @@ static void fill_texts(const manifest *m, size_t row, dip_meta *meta)
     parse_time(m, row, &meta->time);
 }
 
-static dip_status read_row(const dip_source *source, size_t i, dip_draft *out)
+/* A row without a path is a tile without pixels: no bands. */
+static dip_status read_pixels(const manifest *m, size_t row, dip_draft *out)
 {
-    const manifest *m = source->state;
-    char *path = dip_path_join(m->folder, cell(m, i, DIP_COLUMN_PATH));
+    const char *file = cell(m, row, DIP_COLUMN_PATH);
+    if (!*file) return DIP_OK;
+    char *path = dip_path_join(m->folder, file);
     if (!path) return DIP_ENOMEM;
     dip_status status = dip_file_is_folder(path) ? dip_draft_read_folder(out, path)
                                                  : dip_draft_read_raster(out, path);
     dip_free(path);
-    if (!status) status = compare(m, i, out);
+    return status ? status : compare(m, row, out);
+}
+
+static dip_status read_row(const dip_source *source, size_t i, dip_draft *out)
+{
+    const manifest *m = source->state;
+    dip_status status = read_pixels(m, i, out);
     if (status) return status;
     fill_texts(m, i, &out->meta);
     fill_gsd(m, i, out);

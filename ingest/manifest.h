@@ -8,7 +8,7 @@
 typedef enum dip_column {
     DIP_COLUMN_TILE_ID,
     DIP_COLUMN_MODALITY,
-    DIP_COLUMN_PATH,  /* relative to the manifest; a folder: one single-band raster a band */
+    DIP_COLUMN_PATH, /* relative to the manifest; a folder: one single-band raster a band; empty: no pixels */
     DIP_COLUMN_PLACE, /* joins tiles; default: tile_id */
     DIP_COLUMN_LABELS,
     DIP_COLUMN_PRIMARY_LABEL,

@@ -193,7 +193,8 @@ static void choose_display(dip_modality *m)
     static const char *const colours[] = {"B04", "B03", "B02"};
     bool natural = true;
     for (int i = 0; i < 3; i++) natural &= find_band(m, colours[i]) >= 0;
-    for (uint32_t i = 0; i < (m->band_count >= 3 ? 3 : 1); i++) {
+    uint32_t count = m->band_count >= 3 ? 3 : m->band_count ? 1 : 0;
+    for (uint32_t i = 0; i < count; i++) {
         const char *shown = natural ? colours[i] : m->bands[i].name;
         snprintf(m->display[i], DIP_WORD_CAPACITY, "%s", shown);
     }

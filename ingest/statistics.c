@@ -137,7 +137,7 @@ static dip_status fill_wanted(survey *s, size_t modalities, const dip_progress *
     dip_status status = dip_archive_each(s->archive, visit, s);
     for (size_t m = 0; m < modalities && !status; m++) {
         const struct ids *list = s->train[m].count ? &s->train[m] : &s->all[m];
-        if (!list->count) continue;
+        if (!list->count || !dip_archive_modality(s->archive, m)->band_count) continue;
         if (dip_progress_tick(progress, "statistics", m, modalities))
             return dip_fail(DIP_ECANCEL, "stopped before the statistics of the bands");
         status = fill_modality(s->archive, m, list);

@@ -426,8 +426,8 @@ dip_status dip_modality_check(const dip_modality *m)
         return dip_fail(DIP_EINVAL,
                         "'%.31s' cannot name a modality: letters, digits, '_' and '-' can",
                         m->name);
-    if (m->band_count == 0 || m->band_count > DIP_MAX_BANDS)
-        return dip_fail(DIP_EINVAL, "modality '%s' has %u bands; 1 to %d can be stored", m->name,
+    if (m->band_count > DIP_MAX_BANDS)
+        return dip_fail(DIP_EINVAL, "modality '%s' has %u bands; at most %d can be stored", m->name,
                         m->band_count, DIP_MAX_BANDS);
     for (uint32_t i = 0; i < m->band_count; i++) {
         dip_status status = check_band(m, i);

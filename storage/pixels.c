@@ -62,7 +62,7 @@ static dip_status open_record(dip_pixels_shape *shape, const void *bytes, size_t
     if (status) return status;
     shape->plane_count = dip_in_u8(&in);
     shape->raw_bytes = 0;
-    if (shape->plane_count == 0 || shape->plane_count > DIP_MAX_BANDS)
+    if (shape->plane_count > DIP_MAX_BANDS)
         return dip_fail(DIP_ECORRUPT, "its record says %u planes", shape->plane_count);
     for (uint32_t i = 0; i < shape->plane_count; i++) {
         dip_plane *plane = &shape->planes[i];

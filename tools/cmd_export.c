@@ -365,6 +365,10 @@ static dip_status write_tile(session *s, const dip_tile *tile, FILE *manifest)
     const dip_modality *modality = dip_archive_modality(s->archive, tile->meta.modality);
     char name[256];
     bool one = one_grid(tile);
+    if (!tile->plane_count) { /* known by metadata and vectors alone */
+        csv_row(manifest, s->archive, &tile->meta, "");
+        return DIP_OK;
+    }
     file_name(&tile->meta, name, sizeof name);
     char *relative = dip_sprintf("%s/%s%s", modality->name, name, one ? ".tif" : "");
     char *path = relative ? dip_sprintf("%s/tiles/%s", s->options->out, relative) : NULL;

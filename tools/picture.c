@@ -143,10 +143,20 @@ static void paint(const channel *c, uint32_t position, dip_picture *picture)
     }
 }
 
+/* A tile that is known by its vectors alone: one grey pixel. */
+static dip_status render_nothing(dip_picture *out)
+{
+    *out = (dip_picture){.width = 1, .height = 1, .channels = 1, .pixels = dip_alloc(1)};
+    if (!out->pixels) return DIP_ENOMEM;
+    out->pixels[0] = 128;
+    return DIP_OK;
+}
+
 dip_status dip_picture_render(dip_picture *out, const dip_tile *tile, const dip_modality *modality)
 {
     uint32_t bands[3];
     channel channels[3];
+    if (!tile->plane_count) return render_nothing(out);
     *out = (dip_picture){.channels = choose_bands(modality, bands)};
     for (uint32_t i = 0; i < out->channels; i++) {
         if (bands[i] >= tile->plane_count)

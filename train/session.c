@@ -42,6 +42,12 @@ static dip_status open_data(dip_session *t, const dip_archive *archive)
     if (status) return status;
     t->result->pairs = t->dataset->train_count;
     t->result->held_pairs = t->dataset->held_count;
+    for (uint32_t m = 0; m < t->dataset->modality_count; m++)
+        if (!t->dataset->modality[m].band_count)
+            return dip_fail(DIP_EINVAL,
+                            "tiles of modality '%s' have no pixels to learn from; diptych align "
+                            "learns from vectors",
+                            t->dataset->modality[m].name);
     return DIP_OK;
 }
 

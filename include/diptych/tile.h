@@ -48,7 +48,8 @@ typedef struct dip_band {
 typedef struct dip_modality {
     char name[DIP_WORD_CAPACITY];       /* s1, s2, ... */
     char display[3][DIP_WORD_CAPACITY]; /* bands shown as R,G,B; only the first set: grey */
-    uint32_t band_count;
+    uint32_t
+        band_count; /* 0: its tiles have no pixels and are known by metadata and vectors alone */
     dip_band bands[DIP_MAX_BANDS];
 } dip_modality;
 

@@ -299,7 +299,7 @@ static const struct {
     {",s1,good.tif,,,,", "line 17: tile_id is empty; skipped"},
     {"t16,,good.tif,,,,", "modality '' is not 1 to 31 letters"},
     {"t17,s 1,good.tif,,,,", "modality 's 1' is not"},
-    {"t18,s1,,,,,", "path is empty"},
+    {"t18,s1,,,,,", "it has 0 bands"},
     {"t19,s1,good.tif", "it has 3 cells, the header 7"},
     {"t20,s1,good.tif,,,,,,", "it has 9 cells, the header 7"},
     {"good,s1,good.tif,,,,", "it is listed twice"},

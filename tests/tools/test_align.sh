@@ -62,6 +62,23 @@ refuse 2 "--output" align a s1=one s2=two --output o.npy
 refuse 2 "--ids: 's3=x'" align a s1=one s2=two --ids "s3=x"
 refuse 1 "none.npy" align a s1=none.npy s2=two
 
+# ---- an archive without a pixel: metadata and vectors alone ----
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "path") p = i } { if (NR > 1) $p = ""; print }' OFS=, tiles/tiles/manifest.csv >bare.csv
+run import bare bare.csv
+run verify bare
+run info bare
+refuse 1 "no pixels to learn from" train bare
+run align bare s1=e1/embeddings/s1.npy s2=e2/embeddings/s2.npy "${quick[@]}" --output s1=bare1.npy
+cmp o1.npy bare1.npy || fail "without pixels the heads came out differently"
+run index bare
+run query bare s1/sim1-000003 --to s2 -k 3 --html sheet.html
+run eval bare --resamples 0 -k 5
+run verify bare
+run export bare --out again
+run import back again/tiles/manifest.csv
+run export back --what metadata --out twice
+cmp again/metadata.csv twice/metadata.csv || fail "export and import lost something of tiles without pixels"
+
 # ---- heads that are there, on other rows: the same vector comes out ----
 tail -n +2 e1/embeddings/s1.csv | cut -d, -f2 >names
 run align a --apply outside s1=e1/embeddings/s1.npy --ids s1=names --output s1=again.npy

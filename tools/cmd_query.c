@@ -274,9 +274,9 @@ static dip_status write_sheet(const session *s)
     if (!entries) return DIP_ENOMEM;
     for (size_t i = 0; i < s->count; i++) {
         const asked *a = &s->asked[i];
-        bool pixels = a->typed.probe.kind == DIP_PROBE_PIXELS;
-        entries[i] = (dip_sheet_entry){&a->answer, pixels ? &a->typed.tile : NULL,
-                                       pixels ? &a->typed.modality : NULL};
+        bool stored = a->result.probe_id != DIP_NO_ID;
+        entries[i] = (dip_sheet_entry){&a->answer, stored ? NULL : &a->typed.tile,
+                                       stored ? NULL : &a->typed.modality};
     }
     describe_filters(s->options, filters, sizeof filters);
     const char *model = s->search->manifest->model;
@@ -353,14 +353,14 @@ const dip_command dip_cmd_query = {
     .name = "query",
     .summary = "find the tiles most similar to a probe",
     .usage = "ARCHIVE PROBE...",
-    .text =
-        "A PROBE is a stored tile ('s1/NAME', 'NAME' or '#ID'), a raster file, a folder with a "
-        "file\n"
-        "'..._BAND.tif' a band, or a location ('13.52,48.21' is the stored tile nearest to it). A\n"
-        "hit's score is the cosine of the two embeddings; pct is the share of random pairs of "
-        "this\n"
-        "archive, in the same direction, that score lower. There are always as many hits as asked\n"
-        "for, if as many tiles pass the filters.",
+    .text = "A PROBE is a stored tile ('s1/NAME', 'NAME' or '#ID'), a raster file, a folder with a "
+            "file\n"
+            "'..._BAND.tif' a band, a vector in a .npy file, or a location ('13.52,48.21' is the\n"
+            "stored tile nearest to it). A hit's score is the cosine of the two embeddings; pct is "
+            "the\n"
+            "share of random pairs of this archive, in the same direction, that score lower. There "
+            "are\n"
+            "always as many hits as asked for, if as many tiles pass the filters.",
     .options = table,
     .size = sizeof(options),
     .least_args = 2,

@@ -7,8 +7,11 @@
 #include "tools/probe.h"
 
 #include "core/file.h"
+#include "core/mem.h"
 #include "core/status.h"
+#include "encoder/model.h"
 #include "ingest/raster.h"
+#include "train/npy.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -283,6 +286,73 @@ static dip_status file_probe(dip_typed_probe *p, const dip_archive *archive, dip
     return DIP_OK;
 }
 
+/* ---- vectors ---- */
+
+/* The head that takes vectors of `dim` values; -1: none. DIP_EINVAL: several do. */
+static dip_status choose_head(const dip_model *model, const dip_heads *heads, const char *from,
+                              size_t dim, int *position)
+{
+    *position = -1;
+    for (uint32_t m = 0; heads && m < heads->spec.modality_count; m++) {
+        const char *name = heads->spec.modality[m].name;
+        if (heads->spec.input[m].dim != dim || (from && strcmp(from, name) != 0)) continue;
+        if (*position >= 0)
+            return dip_fail(DIP_EINVAL, "its vector fits %s and %s; say --from",
+                            dip_model_modality(model, (size_t)*position)->name, name);
+        *position = (int)m;
+    }
+    return DIP_OK;
+}
+
+static dip_status embed_vector(dip_typed_probe *p, dip_model *model, const dip_npy *npy,
+                               const char *from)
+{
+    dip_heads *heads = dip_model_heads(model);
+    int position;
+    dip_status status = choose_head(model, heads, from, npy->dim, &position);
+    if (status) return status;
+    if (position < 0 && npy->dim != dip_model_dim(model))
+        return dip_fail(DIP_EMISMATCH, "its vector has %zu values; model %s gives %zu%s", npy->dim,
+                        dip_model_id(model), dip_model_dim(model),
+                        heads ? " and takes others" : "");
+    float *row = dip_alloc(npy->dim * sizeof *row);
+    p->vector = dip_alloc_aligned(dip_model_dim(model) * sizeof *p->vector);
+    status = row && p->vector ? DIP_OK : DIP_ENOMEM;
+    if (!status) dip_npy_read(npy, 0, 1, row);
+    if (!status && position >= 0)
+        status = dip_heads_encode(heads, (size_t)position, row, 1, p->vector);
+    else if (!status)
+        memcpy(p->vector, row, npy->dim * sizeof *row);
+    dip_free(row);
+    const char *name = position >= 0 ? heads->spec.modality[position].name : from;
+    if (name) snprintf(p->modality.name, sizeof p->modality.name, "%s", name);
+    return status;
+}
+
+static dip_status vector_probe(dip_typed_probe *p, dip_search *search, const char *from)
+{
+    dip_npy npy;
+    dip_model *model = dip_search_model(search);
+    if (!model) return DIP_ENOENT;
+    dip_status status = dip_npy_open(&npy, p->word);
+    if (status) return status;
+    status = npy.rows == 1 ? embed_vector(p, model, &npy, from)
+                           : dip_fail(DIP_EINVAL, "it holds %zu vectors; a probe is one", npy.rows);
+    dip_npy_close(&npy);
+    if (status) return status;
+    fill_tile(p, NULL);
+    p->probe.kind = DIP_PROBE_VECTOR;
+    p->probe.vector = p->vector;
+    p->probe.modality = p->modality.name[0] ? p->modality.name : NULL;
+    return DIP_OK;
+}
+
+static bool is_npy(const char *word)
+{
+    size_t length = strlen(word);
+    return length > 4 && !strcmp(word + length - 4, ".npy");
+}
+
 /* ---- the word ---- */
 
 static dip_status init(dip_typed_probe *p, const dip_archive *archive, dip_search *search,
@@ -300,6 +370,10 @@ static dip_status init(dip_typed_probe *p, const dip_archive *archive, dip_searc
     }
     dip_status status = stored_probe(archive, p->word, options->from, &p->probe, &found);
     if (status || found) return status;
+    if (is_npy(p->word) && dip_file_exists(p->word)) {
+        status = vector_probe(p, search, options->from);
+        return status ? dip_fail_prefix(status, "file '%s'", p->word) : DIP_OK;
+    }
     if (dip_file_exists(p->word) || !strncmp(p->word, "/vsi", 4)) {
         dip_raster_init();
         status = dip_file_is_folder(p->word) ? dip_draft_read_folder(&p->draft, p->word)
@@ -322,4 +396,9 @@ dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive
     return status;
 }
 
-void dip_typed_probe_fini(dip_typed_probe *probe) { dip_draft_fini(&probe->draft); }
+void dip_typed_probe_fini(dip_typed_probe *probe)
+{
+    dip_draft_fini(&probe->draft);
+    dip_free_aligned(probe->vector);
+    probe->vector = NULL;
+}

@@ -16,15 +16,17 @@ typedef struct dip_typed_probe {
     const char *word; /* borrowed */
     dip_probe probe;
     dip_draft draft; /* what the file holds */
-    dip_tile tile;
+    dip_tile tile;   /* of a vector: without planes */
     dip_modality modality;
+    float *vector;
 } dip_typed_probe;
 
 /**
  * "#123" is a tile id; "s1/NAME" or "NAME" a stored tile; "lon,lat" the nearest one; else a raster
- * file, or a folder with a file "<anything>_<band>.tif" a band.
+ * file, a folder with a file "<anything>_<band>.tif" a band, or a .npy file with one vector: an embedding of the model, or
+ * what a head of the model takes.
  * Expected failures: DIP_ENOENT (neither tile nor file), DIP_EINVAL (a name that several modalities have; a file
- * whose bands have no names), DIP_EMISMATCH (bands that no encoder wants). Free with dip_typed_probe_fini().
+ * whose bands have no names), DIP_EMISMATCH (bands that no encoder wants, a vector of another width). Free with dip_typed_probe_fini().
  */
 dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive,
                                 dip_search *search, const char *word,

@@ -105,10 +105,20 @@ order = numpy.random.default_rng(1).permutation(120)[:90]
 names = open('names').read().split()
 numpy.save('half.npy', first[order].astype('<f2'))
 open('half.txt', 'w').write(''.join(names[i] + '\n' for i in order))
+numpy.save('probe.npy', first[3])
+numpy.save('probes.npy', first[3:5])
 numpy.save('columns.npy', numpy.asfortranarray(first))
 first[17, 3] = numpy.nan
 numpy.save('nan.npy', first)
 END
+# A vector from outside finds what the stored tile finds; an aligned one is asked as it is.
+run query a "s1/$(sed -n 4p names)" --to s2 -k 5 --json
+grep -o '"tile":"[^"]*"\|"id":[0-9]*' out >expected
+run query a probe.npy --from s1 --to s2 -k 5 --json --html sheet.html
+grep -o '"tile":"[^"]*"\|"id":[0-9]*' out >found
+tail -5 expected >e5 && tail -5 found >f5 && cmp e5 f5 || fail "a vector found $(cat found), its tile $(cat expected)"
+refuse 1 "takes others" query a probe.npy --from s2
+refuse 1 "2 vectors" query a probes.npy --from s1
 run align a --apply outside s1=half.npy --ids s1=half.txt --output s1=part.npy
 "$python" - <<'END'
 import numpy

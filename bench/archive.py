@@ -84,19 +84,22 @@ class Bench:
         diptych = os.path.join(self.options.build, "diptych")
         run([diptych, "train", archive, "--name", "bench", "--epochs", "1" if self.options.quick else "20", "--seed", "1"])
 
+    def encode(self, archive, precision):
+        words = ["-m", "bench", "--precision", precision, "--force", "--json"]
+        before = os.times()
+        out, seconds = run([os.path.join(self.options.build, "diptych"), "encode", archive] + words)
+        after = os.times()
+        said = rows_of(out)[-1]
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        return dict(what="encode", precision=precision, tiles=said["encoded"], s=seconds, cpu_s=cpu, seconds=said["seconds"],
+                    read_seconds=said["wait_read_seconds"], write_seconds=said["wait_write_seconds"],
+                    program="diptych encode ARCHIVE " + " ".join(words))
+
     def step_encode(self, data):
-        archive, rows = self.archive(data), []
+        archive = self.archive(data)
         self.train(archive)
-        for _ in range(1 if self.options.quick else 3):
-            before = os.times()
-            out, seconds = run([os.path.join(self.options.build, "diptych"), "encode", archive, "-m", "bench", "--force", "--json"])
-            after = os.times()
-            cpu = after.children_user + after.children_system - before.children_user - before.children_system
-            said = rows_of(out)[-1]
-            rows.append(dict(what="encode", tiles=said["encoded"], s=seconds, cpu_s=cpu, seconds=said["seconds"],
-                             read_seconds=said["wait_read_seconds"], write_seconds=said["wait_write_seconds"],
-                             program="diptych encode ARCHIVE -m bench --force --json"))
-        return rows
+        rounds = 1 if self.options.quick else 3
+        return [self.encode(archive, precision) for _ in range(rounds) for precision in ("int8", "bf16")]
 
     def step_blocks(self, data):
         archive = self.archive(data)
@@ -171,11 +174,12 @@ def table_store(rows):
 def table_encode(rows):
     lines = []
     for data in sets(rows, "encode"):
-        runs = sorted(of(rows, "encode", data), key=lambda r: r["cpu_s"])
-        r = runs[len(runs) // 2]
-        lines.append([data, f"{r['tiles']:,}", f"{number(r['tiles'] / r['cpu_s'])} ({number(r['tiles'] / r['s'])})",
-                      f"{100 * r['read_seconds'] / r['seconds']:.0f} %", f"{100 * r['write_seconds'] / r['seconds']:.0f} %"])
-    return table(["data", "tiles", "tiles a processor second (by the clock)", "waiting for tiles", "for the store"], lines)
+        for precision in ("bf16", "int8"):
+            runs = sorted((r for r in of(rows, "encode", data) if r["precision"] == precision), key=lambda r: r["cpu_s"])
+            r = runs[len(runs) // 2]
+            lines.append([data, precision, f"{r['tiles']:,}", f"{number(r['tiles'] / r['cpu_s'])} ({number(r['tiles'] / r['s'])})",
+                          f"{100 * r['read_seconds'] / r['seconds']:.0f} %", f"{100 * r['write_seconds'] / r['seconds']:.0f} %"])
+    return table(["data", "precision", "tiles", "tiles a processor second (by the clock)", "waiting for tiles", "for the store"], lines)
 
 
 def tables_codec(rows):

@@ -89,7 +89,7 @@ def head(rows):
     loads = [row["load"] for row in rows]
     return (f"{first['cpu']}, {first['cores']} cores, {' '.join(first['features'])}; "
             f"{' to '.join(dict.fromkeys([days[0], days[-1]]))}; "
-            f"version {', '.join(sorted({row['version'] for row in rows}))}; "
+            f"version {', '.join(dict.fromkeys(row['version'] for row in rows))}; "
             f"load of the machine {min(loads):.0f} to {max(loads):.0f} (median {statistics.median(loads):.0f}).")
 
 

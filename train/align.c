@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RECORD_EVERY = 20, EVALUATIONS = 10 };
+enum { RECORD_EVERY = 10, EVALUATIONS = 10 };
 
 static const uint64_t init_tag = 0x696e6974;
 
@@ -98,13 +98,15 @@ static char *settings_text(const dip_aligner *t)
     return dip_options_text(dip_align_table, &t->options, run_only);
 }
 
+/* The vectors, by what is in them: a file may be moved or renamed. */
 static char *inputs_text(const dip_aligner *t)
 {
     char *text = dip_strdup("");
     for (uint32_t m = 0; text && m < t->dataset->modality_count; m++) {
-        const dip_vectors *v = &t->vectors[m];
-        char *longer = dip_sprintf("%s%s = %s, %u values, %s\n", text, v->modality, v->input.origin,
-                                   v->input.dim, v->input.fingerprint);
+        const dip_heads_input *input = &t->vectors[m].input;
+        char *longer = dip_sprintf("%s%s = %s, %u values, %s\n", text, t->vectors[m].modality,
+                                   input->model[0] ? input->model : "from outside", input->dim,
+                                   input->fingerprint);
         dip_free(text);
         text = longer;
     }

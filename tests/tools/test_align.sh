@@ -50,6 +50,9 @@ grep -q "0 tiles encoded" out || fail "said: $(cat out)"
 run export a -m one --what embeddings --out e1
 run export a -m two --what embeddings --out e2
 run align a --name outside s1=e1/embeddings/s1.npy s2=e2/embeddings/s2.npy "${quick[@]}" --output "s1=o1.npy;s2=o2.npy"
+cp e1/embeddings/s1.npy moved.npy
+run align a --name outside s1=moved.npy s2=e2/embeddings/s2.npy "${quick[@]}" --json
+grep -q '"model":"outside","already":true' out || fail "a renamed file is another run: $(cat out)"
 run index a -m outside
 run query a s1/sim1-000003 --to s2 -k 3
 run verify a

@@ -28,8 +28,8 @@ struct dip_tile_reader {
     /* under the lock */
     dip_read_tile slots[DIP_READ_AHEAD];
     bool ready[DIP_READ_AHEAD];
-    size_t begun, given,
-        returned; /* tiles that a thread took on, that the caller got, and gave back */
+    size_t begun, given, returned; /* tiles: taken on, asked for, given back */
+    size_t bytes;                  /* of the tiles in slots */
     bool stop;
     double work;
 };
@@ -51,6 +51,22 @@ static dip_read_tile read_tile(const dip_tile_reader *reader, uint64_t id)
     return read;
 }
 
+static size_t bytes_of(const dip_tile *tile)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; tile && i < tile->plane_count; i++)
+        bytes += (size_t)tile->planes[i].width * tile->planes[i].height *
+                 dip_dtype_size(tile->planes[i].dtype);
+    return bytes;
+}
+
+/* With the lock held. What is asked for is read in any case. */
+static bool may_begin(const dip_tile_reader *r)
+{
+    if (r->begun < r->given) return true;
+    return r->begun < r->returned + DIP_READ_AHEAD && r->bytes < DIP_READ_AHEAD_BYTES;
+}
+
 static void clear_slot(dip_read_tile *slot)
 {
     dip_tile_free(slot->tile);
@@ -63,7 +79,7 @@ static void *work(void *argument)
     dip_tile_reader *r = argument;
     pthread_mutex_lock(&r->lock);
     while (!r->stop && r->begun < r->n) {
-        if (r->begun == r->returned + DIP_READ_AHEAD) {
+        if (!may_begin(r)) {
             pthread_cond_wait(&r->changed, &r->lock);
             continue;
         }
@@ -75,6 +91,7 @@ static void *work(void *argument)
         pthread_mutex_lock(&r->lock);
         r->slots[slot] = read;
         r->ready[slot] = true;
+        r->bytes += bytes_of(read.tile);
         r->work += took;
         pthread_cond_broadcast(&r->changed);
     }
@@ -114,10 +131,11 @@ dip_status dip_tile_reader_open(dip_tile_reader **out, dip_archive *archive, con
 static void give_back(dip_tile_reader *r)
 {
     for (; r->returned < r->given; r->returned++) {
-        clear_slot(&r->slots[r->returned % DIP_READ_AHEAD]);
-        r->ready[r->returned % DIP_READ_AHEAD] = false;
+        const size_t slot = r->returned % DIP_READ_AHEAD;
+        r->bytes -= bytes_of(r->slots[slot].tile);
+        clear_slot(&r->slots[slot]);
+        r->ready[slot] = false;
     }
-    pthread_cond_broadcast(&r->changed);
 }
 
 void dip_tile_reader_next(dip_tile_reader *r, size_t count, const dip_read_tile **tiles)
@@ -125,8 +143,11 @@ void dip_tile_reader_next(dip_tile_reader *r, size_t count, const dip_read_tile 
     const double began = seconds();
     pthread_mutex_lock(&r->lock);
     give_back(r);
+    const size_t first = r->given;
+    r->given += count;
+    pthread_cond_broadcast(&r->changed);
     for (size_t k = 0; k < count; k++) {
-        const size_t slot = r->given++ % DIP_READ_AHEAD;
+        const size_t slot = (first + k) % DIP_READ_AHEAD;
         while (!r->ready[slot]) pthread_cond_wait(&r->changed, &r->lock);
         tiles[k] = &r->slots[slot];
     }

@@ -1,14 +1,15 @@
 /**
  * Reads tiles ahead of whoever uses them, in threads of its own, as many as the pool has.
  *
- * At most DIP_READ_AHEAD tiles are in memory. They come in the order asked for, whichever thread reads them.
+ * At most DIP_READ_AHEAD tiles are in memory, and none is read ahead while those there have DIP_READ_AHEAD_BYTES. They
+ * come in the order asked for, whichever thread reads them.
  */
 #ifndef TRAIN_TILE_READER_H
 #define TRAIN_TILE_READER_H
 
 #include <diptych/archive.h>
 
-enum { DIP_READ_AHEAD = 256 };
+enum { DIP_READ_AHEAD = 256, DIP_READ_AHEAD_BYTES = 256 << 20 };
 
 /** Either a tile, or why there is none. */
 typedef struct dip_read_tile {

@@ -136,22 +136,42 @@ static dip_status store(job *j)
 
 /* ---- int8 ---- */
 
-/* Ranges of activations, from tiles spread evenly over the modality; one that cannot be read or used is passed over. */
+/* The next n tiles; those that cannot be read or used are passed over. */
+static dip_status watch_chunk(job *j, size_t n)
+{
+    size_t good = 0;
+    dip_tile_reader_next(j->reader, n, j->read);
+    for (size_t i = 0; i < n; i++)
+        if (j->read[i]->tile) j->good[good++] = j->read[i]->tile;
+    dip_status status = dip_model_watch(j->model, j->position, j->good, good);
+    if (!is_tiles_fault(status)) return status;
+    for (size_t i = 0; i < good; i++) {
+        status = dip_model_watch(j->model, j->position, &j->good[i], 1);
+        if (status && !is_tiles_fault(status)) return status;
+    }
+    return DIP_OK;
+}
+
+/* `ids` of n tiles become those of DIP_RANGE_TILES, spread evenly over them. */
+static size_t spread_ids(uint64_t *ids, size_t n)
+{
+    if (n <= DIP_RANGE_TILES) return n;
+    for (size_t i = 0; i < DIP_RANGE_TILES; i++) ids[i] = ids[i * n / DIP_RANGE_TILES];
+    return DIP_RANGE_TILES;
+}
+
+/* Ranges of activations from the modality's tiles; they depend on the archive and the model alone. */
 static dip_status use_int8(job *j)
 {
     uint64_t *ids = NULL;
     size_t n = 0;
     dip_status status = dip_archive_ids(j->archive, (int)j->source, &ids, &n);
-    const size_t wanted = n < DIP_RANGE_TILES ? n : DIP_RANGE_TILES;
-    for (size_t i = 0; i < wanted && !status; i++) {
-        dip_tile *tile = NULL;
-        status = dip_archive_tile(j->archive, ids[i * n / wanted], &tile);
-        if (!status) {
-            const dip_tile *one = tile;
-            status = dip_model_watch(j->model, j->position, &one, 1);
-            dip_tile_free(tile);
-        }
-        if (is_tiles_fault(status)) status = DIP_OK;
+    if (!status) n = spread_ids(ids, n);
+    if (!status) status = dip_tile_reader_open(&j->reader, j->archive, ids, n);
+    if (!status) {
+        for (size_t at = 0; at < n && !status; at += CHUNK)
+            status = watch_chunk(j, n - at < CHUNK ? n - at : CHUNK);
+        dip_tile_reader_close(j->reader);
     }
     dip_ids_free(ids);
     if (status) return status;

@@ -139,6 +139,41 @@ static void a_bad_tile_is_left_out_by_name(void **state)
     dip_archive_close(archive);
 }
 
+static void int8_passes_over_bad_tiles_and_keeps_the_embedding(void **state)
+{
+    (void)state;
+    const support_plan plan = {.places = 300, .nan_place = 5};
+    dip_archive *archive = support_archive("int8", &plan);
+    const char *model = write_model("int8", 1, "N");
+    dip_encode_report report;
+    uint64_t *ids;
+    size_t n;
+    listener l = {.refused = 0};
+    const dip_encode_options options = {
+        .batch = 64, .int8 = true, .refused = keep_line, .payload = &l};
+    assert_int_equal(encode(archive, model, &l, &report), DIP_OK);
+    assert_int_equal(dip_encode(archive, model, &options, &report), DIP_OK);
+    assert_true(report.encoded == 599 && report.present == 0 && report.refused == 1);
+    assert_int_equal(dip_archive_embedded_ids(archive, "m", 0, &ids, &n), DIP_OK);
+    for (size_t i = 0; i < n; i += 37) {
+        dip_model *bf16 = NULL;
+        dip_tile *tile = NULL;
+        float expected[32], stored[32], cosine = 0;
+        assert_int_equal(dip_model_open(&bf16, model), DIP_OK);
+        assert_int_equal(dip_archive_tile(archive, ids[i], &tile), DIP_OK);
+        const dip_tile *one = tile;
+        assert_int_equal(dip_model_encode(bf16, 0, &one, 1, expected), DIP_OK);
+        assert_int_equal(dip_archive_embeddings_of(archive, "m", 0, &ids[i], 1, 32, stored, NULL),
+                         DIP_OK);
+        for (int k = 0; k < 32; k++) cosine += expected[k] * stored[k];
+        assert_true(cosine > 0.99f);
+        dip_tile_free(tile);
+        dip_model_close(bf16);
+    }
+    dip_ids_free(ids);
+    dip_archive_close(archive);
+}
+
 static void a_replaced_model_encodes_all_anew(void **state)
 {
     (void)state;
@@ -202,6 +237,7 @@ int main(void)
         cmocka_unit_test(every_tile_gets_one_embedding),
         cmocka_unit_test(stopped_it_goes_on),
         cmocka_unit_test(a_bad_tile_is_left_out_by_name),
+        cmocka_unit_test(int8_passes_over_bad_tiles_and_keeps_the_embedding),
         cmocka_unit_test(a_replaced_model_encodes_all_anew),
         cmocka_unit_test(wrong_bands_are_named_and_nothing_is_lost),
         cmocka_unit_test(one_modality_alone),

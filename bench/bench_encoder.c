@@ -278,12 +278,12 @@ static void share_tensors(FILE *file, const dip_net *from, dip_net *to)
 static void answer_share(const bench_request *r)
 {
     const dip_net_spec spec = bench_spec(r->net, r->px, r->bands, 0);
-    const size_t features = dip_net_spec_feature_dim(&spec);
+    const size_t features = dip_net_spec_dim(&spec, DIP_H);
     bench_work *encoder = hold(r, DIP_NET_INFER), trained;
     bench_work_open(&trained, &spec, r->batch, DIP_NET_TRAIN);
     FILE *file = fopen(r->file, "wb");
-    if (!file ||
-        dip_net_forward_train(trained.net, 0, trained.input, r->batch, 1, NULL, trained.z)) {
+    if (!file || dip_net_forward_train(trained.net, 0, trained.input, r->batch, 1,
+                                       (dip_net_out){trained.z})) {
         fprintf(stderr, "bench_encoder: cannot write '%s'\n", r->file);
         exit(1);
     }

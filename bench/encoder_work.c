@@ -94,7 +94,7 @@ void bench_work_open(bench_work *w, const dip_net_spec *spec, size_t batch, dip_
     if (dip_net_create(&w->net, spec, batch, mode)) fail_loudly();
     dip_net_init(w->net, &rng, false);
     w->input = memory(values, sizeof(float));
-    w->h = memory(batch * dip_net_spec_feature_dim(spec), sizeof(float));
+    w->h = memory(batch * dip_net_spec_dim(spec, DIP_H), sizeof(float));
     w->z = memory(batch * spec->embed_dim, sizeof(float));
     w->dz = memory(batch * spec->embed_dim, sizeof(float));
     for (size_t i = 0; i < values; i++) w->input[i] = (float)dip_rng_normal(&rng);
@@ -117,14 +117,15 @@ void bench_work_close(bench_work *w)
 void bench_forward(void *context)
 {
     bench_work *w = context;
-    if (dip_net_forward_train(w->net, 0, w->input, w->batch, 0.1f, w->h, w->z)) fail_loudly();
+    if (dip_net_forward_train(w->net, 0, w->input, w->batch, 0.1f, (dip_net_out){w->z, w->h}))
+        fail_loudly();
 }
 
 void bench_backward(void *context)
 {
     bench_work *w = context;
     memset(dip_net_grads(w->net), 0, dip_net_param_count(w->net) * sizeof(float));
-    if (dip_net_backward(w->net, 0, NULL, w->dz)) fail_loudly();
+    if (dip_net_backward(w->net, 0, (dip_net_out){w->dz})) fail_loudly();
 }
 
 void bench_update(void *context)
@@ -144,7 +145,7 @@ void bench_step(void *context)
 void bench_encode(void *context)
 {
     bench_work *w = context;
-    if (dip_net_forward(w->net, 0, w->input, w->batch, w->h, w->z)) fail_loudly();
+    if (dip_net_forward(w->net, 0, w->input, w->batch, (dip_net_out){w->z, w->h})) fail_loudly();
 }
 
 void bench_use_int8(bench_work *w)

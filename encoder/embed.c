@@ -11,9 +11,10 @@
 struct dip_embedding {
     dip_embed_spec spec;
     size_t modality_count, dim;
-    size_t part_dim[DIP_EMBED_PARTS];
-    float *mean[DIP_MAX_MODALITIES][DIP_EMBED_PARTS];
-    float *scale[DIP_MAX_MODALITIES][DIP_EMBED_PARTS];
+    uint32_t grid; /* of the layout */
+    size_t part_dim[DIP_OUTPUTS];
+    float *mean[DIP_MAX_MODALITIES][DIP_OUTPUTS];
+    float *scale[DIP_MAX_MODALITIES][DIP_OUTPUTS];
 };
 
 static const double least_deviation = 1e-4; /* of a feature that is the same everywhere */
@@ -21,7 +22,7 @@ static const double least_deviation = 1e-4; /* of a feature that is the same eve
 dip_status dip_embed_spec_check(const dip_embed_spec *spec)
 {
     double sum = 0;
-    for (int p = 0; p < DIP_EMBED_PARTS; p++) {
+    for (int p = 0; p < DIP_OUTPUTS; p++) {
         double weight = spec->part[p].weight;
         if (!(weight >= 0 && weight <= 1e6))
             return dip_fail(DIP_EINVAL, "embedding: a weight of %g; it must be 0 to 1e6", weight);
@@ -38,7 +39,7 @@ dip_status dip_embed_spec_check(const dip_embed_spec *spec)
 static dip_status make_constants(dip_embedding *e)
 {
     for (size_t m = 0; m < e->modality_count; m++) {
-        for (int p = 0; p < DIP_EMBED_PARTS; p++) {
+        for (int p = 0; p < DIP_OUTPUTS; p++) {
             e->mean[m][p] = dip_calloc(e->part_dim[p], sizeof(float));
             e->scale[m][p] = dip_alloc(e->part_dim[p] * sizeof(float));
             if (!e->mean[m][p] || !e->scale[m][p]) return DIP_ENOMEM;
@@ -57,11 +58,16 @@ dip_status dip_embedding_create(dip_embedding **out, const dip_embed_spec *spec,
     if (!e) return DIP_ENOMEM;
     e->spec = *spec;
     e->modality_count = net->modality_count;
-    e->part_dim[DIP_EMBED_Z] = net->embed_dim;
-    e->part_dim[DIP_EMBED_H] = dip_net_spec_feature_dim(net);
-    for (int p = 0; p < DIP_EMBED_PARTS; p++)
+    e->grid = net->layout_grid;
+    for (int p = 0; p < DIP_OUTPUTS; p++) {
+        e->part_dim[p] = dip_net_spec_dim(net, (dip_output)p);
         if (spec->part[p].weight > 0) e->dim += e->part_dim[p];
-    status = make_constants(e);
+    }
+    if (spec->part[DIP_LAYOUT].weight > 0 && !e->grid)
+        status =
+            dip_fail(DIP_EINVAL, "embedding: the layout has weight %g, but the network has none",
+                     spec->part[DIP_LAYOUT].weight);
+    if (!status) status = make_constants(e);
     if (status) {
         dip_embedding_destroy(e);
         return status;
@@ -74,7 +80,7 @@ void dip_embedding_destroy(dip_embedding *e)
 {
     if (!e) return;
     for (size_t m = 0; m < e->modality_count; m++) {
-        for (int p = 0; p < DIP_EMBED_PARTS; p++) {
+        for (int p = 0; p < DIP_OUTPUTS; p++) {
             dip_free(e->mean[m][p]);
             dip_free(e->scale[m][p]);
         }
@@ -88,7 +94,7 @@ size_t dip_embedding_part_dim(const dip_embedding *e, int part) { return e->part
 
 bool dip_embedding_needs_fit(const dip_embedding *e)
 {
-    for (int p = 0; p < DIP_EMBED_PARTS; p++)
+    for (int p = 0; p < DIP_OUTPUTS; p++)
         if (e->spec.part[p].weight > 0 && e->spec.part[p].form != DIP_EMBED_UNIT) return true;
     return false;
 }
@@ -141,12 +147,12 @@ static void fit_part(dip_embedding *e, size_t modality, int part, const float *x
     }
 }
 
-void dip_embedding_fit(dip_embedding *e, size_t modality, const float *z, const float *h, size_t n)
+void dip_embedding_fit(dip_embedding *e, size_t modality, float *const outputs[DIP_OUTPUTS],
+                       size_t n)
 {
-    const float *x[DIP_EMBED_PARTS] = {z, h};
-    for (int p = 0; n && p < DIP_EMBED_PARTS; p++)
+    for (int p = 0; n && p < DIP_OUTPUTS; p++)
         if (e->spec.part[p].weight > 0 && e->spec.part[p].form != DIP_EMBED_UNIT)
-            fit_part(e, modality, p, x[p], n);
+            fit_part(e, modality, p, outputs[p], n);
 }
 
 /* ---- combining ---- */
@@ -161,15 +167,14 @@ static void combine_part(const dip_embedding *e, size_t modality, int part, cons
     scale_to(out, dim, sqrt(e->spec.part[part].weight) * inverse_length(out, dim));
 }
 
-void dip_embedding_combine(const dip_embedding *e, size_t modality, const float *z, const float *h,
-                           size_t n, float *out)
+void dip_embedding_combine(const dip_embedding *e, size_t modality,
+                           float *const outputs[DIP_OUTPUTS], size_t n, float *out)
 {
-    const float *x[DIP_EMBED_PARTS] = {z, h};
     for (size_t i = 0; i < n; i++) {
         float *row = out + i * e->dim, *at = row;
-        for (int p = 0; p < DIP_EMBED_PARTS; p++) {
+        for (int p = 0; p < DIP_OUTPUTS; p++) {
             if (!(e->spec.part[p].weight > 0)) continue;
-            combine_part(e, modality, p, x[p] + i * e->part_dim[p], at);
+            combine_part(e, modality, p, outputs[p] + i * e->part_dim[p], at);
             at += e->part_dim[p];
         }
         scale_to(row, e->dim, inverse_length(row, e->dim));
@@ -179,7 +184,8 @@ void dip_embedding_combine(const dip_embedding *e, size_t modality, const float 
 /* ---- encoding ---- */
 
 typedef struct scratch {
-    float *z, *h, *turned, *vectors;
+    float *outputs[DIP_OUTPUTS]; /* NULL where a part has no weight */
+    float *turned, *layout, *vectors;
 } scratch;
 
 static bool all_finite(const float *values, size_t n)
@@ -189,40 +195,66 @@ static bool all_finite(const float *values, size_t n)
     return !bad;
 }
 
-static dip_status encode_view(const dip_embedding *e, dip_net *net, size_t modality,
-                              const float *inputs, size_t n, const scratch *s, float *out)
+static dip_status check_outputs(const dip_embedding *e, const dip_net *net, size_t modality,
+                                size_t n, const scratch *s)
 {
-    dip_status status = dip_net_forward(net, modality, inputs, n, s->h, s->z);
-    if (status) return status;
-    if (!all_finite(s->z, n * e->part_dim[DIP_EMBED_Z]) ||
-        !all_finite(s->h, n * e->part_dim[DIP_EMBED_H]))
-        return dip_fail(DIP_EINVAL,
-                        "the encoder of modality '%s' gives values that are not finite; the model "
-                        "is damaged or was trained with too high a rate",
-                        dip_net_get_spec(net)->modality[modality].name);
-    dip_embedding_combine(e, modality, s->z, s->h, n, out);
+    for (int p = 0; p < DIP_OUTPUTS; p++)
+        if (s->outputs[p] && !all_finite(s->outputs[p], n * e->part_dim[p]))
+            return dip_fail(
+                DIP_EINVAL,
+                "the encoder of modality '%s' gives values that are not finite; the model is "
+                "damaged or was trained with too high a rate",
+                dip_net_get_spec(net)->modality[modality].name);
     return DIP_OK;
 }
 
-/* View v of `views`: 2: plain, mirrored; 4: turned; 8: turned, then turned and mirrored. */
-static void turn_inputs(const float *inputs, size_t n, uint32_t v, uint32_t views, uint32_t px,
-                        uint32_t bands, float *out)
+/* View v of `views`: 2: plain, mirrored; 4: turned; 8: turned, then mirrored and turned. */
+static bool is_mirrored(uint32_t v, uint32_t views) { return views == 2 ? v == 1 : v >= 4; }
+static unsigned turns_of(uint32_t v, uint32_t views) { return views == 2 ? 0 : v % 4; }
+
+static void turn_images(const float *in, size_t n, unsigned turns, bool mirror, uint32_t side,
+                        uint32_t values, float *out)
 {
-    size_t size = (size_t)px * px * bands;
-    bool mirror = views == 2 ? v == 1 : v >= 4;
+    const size_t size = (size_t)side * side * values;
     for (size_t i = 0; i < n; i++)
-        dip_orient(inputs + i * size, views == 2 ? 0 : v % 4, mirror, px, bands, out + i * size);
+        dip_orient(in + i * size, turns, mirror, side, values, out + i * size);
+}
+
+/* A mirrored orientation undoes itself. */
+static void turn_layout_back(const dip_embedding *e, size_t n, uint32_t v, scratch *s)
+{
+    const bool mirror = is_mirrored(v, e->spec.views);
+    const unsigned turns = turns_of(v, e->spec.views);
+    const size_t dim = e->part_dim[DIP_LAYOUT];
+    turn_images(s->outputs[DIP_LAYOUT], n, mirror ? turns : (4 - turns) % 4, mirror, e->grid,
+                (uint32_t)(dim / e->grid / e->grid), s->layout);
+    memcpy(s->outputs[DIP_LAYOUT], s->layout, n * dim * sizeof(float));
+}
+
+static dip_status encode_view(const dip_embedding *e, dip_net *net, size_t modality,
+                              const float *inputs, size_t n, uint32_t v, scratch *s, float *out)
+{
+    const dip_net_spec *spec = dip_net_get_spec(net);
+    if (v > 0) {
+        turn_images(inputs, n, turns_of(v, e->spec.views), is_mirrored(v, e->spec.views),
+                    spec->input_px, spec->modality[modality].band_count, s->turned);
+        inputs = s->turned;
+    }
+    dip_status status = dip_net_forward(net, modality, inputs, n, s->outputs);
+    if (!status) status = check_outputs(e, net, modality, n, s);
+    if (status) return status;
+    if (v > 0 && s->outputs[DIP_LAYOUT]) turn_layout_back(e, n, v, s);
+    dip_embedding_combine(e, modality, s->outputs, n, out);
+    return DIP_OK;
 }
 
 static dip_status encode_views(const dip_embedding *e, dip_net *net, size_t modality,
-                               const float *inputs, size_t n, const scratch *s, float *out)
+                               const float *inputs, size_t n, scratch *s, float *out)
 {
-    const dip_net_spec *spec = dip_net_get_spec(net);
-    uint32_t bands = spec->modality[modality].band_count, views = e->spec.views;
-    dip_status status = encode_view(e, net, modality, inputs, n, s, out);
+    const uint32_t views = e->spec.views;
+    dip_status status = encode_view(e, net, modality, inputs, n, 0, s, out);
     for (uint32_t v = 1; !status && v < views; v++) {
-        turn_inputs(inputs, n, v, views, spec->input_px, bands, s->turned);
-        status = encode_view(e, net, modality, s->turned, n, s, s->vectors);
+        status = encode_view(e, net, modality, inputs, n, v, s, s->vectors);
         for (size_t i = 0; !status && i < n * e->dim; i++) out[i] += s->vectors[i];
     }
     for (size_t i = 0; !status && views > 1 && i < n; i++)
@@ -230,22 +262,32 @@ static dip_status encode_views(const dip_embedding *e, dip_net *net, size_t moda
     return status;
 }
 
+static dip_status make_scratch(const dip_embedding *e, size_t n, size_t input_size, scratch *s)
+{
+    const size_t views = e->spec.views > 1 ? n : 0;
+    bool ok = true;
+    for (int p = 0; p < DIP_OUTPUTS; p++) {
+        if (!(e->spec.part[p].weight > 0)) continue;
+        s->outputs[p] = dip_alloc(n * e->part_dim[p] * sizeof(float));
+        ok = ok && s->outputs[p];
+    }
+    s->turned = dip_alloc(views * input_size * sizeof(float));
+    s->layout = dip_alloc(views * e->part_dim[DIP_LAYOUT] * sizeof(float));
+    s->vectors = dip_alloc(views * e->dim * sizeof(float));
+    return ok && s->turned && s->layout && s->vectors ? DIP_OK : DIP_ENOMEM;
+}
+
 dip_status dip_embedding_encode(const dip_embedding *e, dip_net *net, size_t modality,
                                 const float *inputs, size_t n, float *out)
 {
     const dip_net_spec *spec = dip_net_get_spec(net);
     size_t size = (size_t)spec->input_px * spec->input_px * spec->modality[modality].band_count;
-    bool several = e->spec.views > 1;
-    scratch s = {.z = dip_alloc(n * e->part_dim[DIP_EMBED_Z] * sizeof(float)),
-                 .h = dip_alloc(n * e->part_dim[DIP_EMBED_H] * sizeof(float)),
-                 .turned = dip_alloc(several ? n * size * sizeof(float) : 0),
-                 .vectors = dip_alloc(several ? n * e->dim * sizeof(float) : 0)};
-    dip_status status = s.z && s.h && s.turned && s.vectors
-                            ? encode_views(e, net, modality, inputs, n, &s, out)
-                            : DIP_ENOMEM;
-    dip_free(s.z);
-    dip_free(s.h);
+    scratch s = {.turned = NULL};
+    dip_status status = make_scratch(e, n, size, &s);
+    if (!status) status = encode_views(e, net, modality, inputs, n, &s, out);
+    for (int p = 0; p < DIP_OUTPUTS; p++) dip_free(s.outputs[p]);
     dip_free(s.turned);
+    dip_free(s.layout);
     dip_free(s.vectors);
     return status;
 }

@@ -46,7 +46,7 @@ bool dip_net_tap(const dip_net *net, uint32_t block, dip_tap *tap)
 uint32_t dip_net_head_widths(const dip_net_spec *spec, uint32_t width[3])
 {
     uint32_t depth = 0;
-    width[0] = dip_net_spec_feature_dim(spec);
+    width[0] = dip_net_spec_dim(spec, DIP_H);
     if (spec->head == DIP_HEAD_MLP) width[++depth] = spec->head_hidden;
     width[++depth] = spec->embed_dim;
     return depth;
@@ -121,6 +121,10 @@ static void build_heads(dip_net *net)
         net->heads[h].owner = net->spec.head_shared ? DIP_OWNER_SHARED : h;
         for (uint32_t i = 0; i < net->head_depth; i++)
             net->heads[h].layer[i] = (dip_linear){.in = width[i], .out = width[i + 1]};
+        if (net->spec.layout_grid)
+            net->heads[h].layout = (dip_linear){
+                .in = dip_net_spec_stage_dim(&net->spec, net->spec.layout_stage),
+                .out = (net->spec.layout_channels + DIP_BLOCK - 1) / DIP_BLOCK * DIP_BLOCK};
     }
 }
 
@@ -139,7 +143,7 @@ static dip_status build_structure(dip_net *net)
     const uint32_t modalities = net->spec.modality_count;
     for (uint32_t s = 0; s < net->spec.stage_count; s++) net->block_count += net->spec.blocks[s];
     const size_t units = 1 + (DIP_BLOCK_UNITS + 1) * (size_t)net->block_count;
-    const size_t tensors = modalities * (6 * units + 4) + units + 4;
+    const size_t tensors = modalities * (6 * units + 6) + units + 6;
     net->layers = dip_calloc(modalities * units, sizeof *net->layers);
     net->tensors = dip_calloc(tensors, sizeof *net->tensors);
     net->running = dip_calloc(tensors, sizeof *net->running);
@@ -236,20 +240,28 @@ static void add_block_tensors(dip_net *net, dip_block *block, uint32_t owner, ui
     add_unit_tensors(net, &block->shortcut, owner, path, norm_path);
 }
 
+/* `out`: rows that are the tensor's; those beyond are padding. */
+static void add_linear_tensors(dip_net *net, dip_linear *linear, uint32_t out, uint32_t owner,
+                               const char *path)
+{
+    dip_tensor *t = add_tensor(net, owner, path, "weight", DIP_TENSOR_LINEAR);
+    set_shape(t, 2, (uint32_t[]){out, linear->in});
+    linear->weight = place_tensor(net, t, (size_t)linear->out * linear->in);
+    t = add_tensor(net, owner, path, "bias", DIP_TENSOR_LINEAR_BIAS);
+    set_shape(t, 1, &out);
+    linear->bias = place_tensor(net, t, linear->out);
+}
+
 /* The MLP's ReLU counts as head.1, as in a PyTorch Sequential. */
 static void add_head_tensors(dip_net *net, dip_head_layers *head)
 {
     for (uint32_t i = 0; i < net->head_depth; i++) {
-        dip_linear *linear = &head->layer[i];
         char path[16];
         snprintf(path, sizeof path, "head.%u", 2 * i);
-        dip_tensor *t = add_tensor(net, head->owner, path, "weight", DIP_TENSOR_LINEAR);
-        set_shape(t, 2, (uint32_t[]){linear->out, linear->in});
-        linear->weight = place_tensor(net, t, t->count);
-        t = add_tensor(net, head->owner, path, "bias", DIP_TENSOR_LINEAR_BIAS);
-        set_shape(t, 1, &linear->out);
-        linear->bias = place_tensor(net, t, t->count);
+        add_linear_tensors(net, &head->layer[i], head->layer[i].out, head->owner, path);
     }
+    if (head->layout.in)
+        add_linear_tensors(net, &head->layout, net->spec.layout_channels, head->owner, "layout");
 }
 
 static void add_owner_tensors(dip_net *net, uint32_t owner)
@@ -323,6 +335,17 @@ static size_t group_images(const dip_net *net)
     return limited ? DIP_INFER_IMAGES : net->max_batch;
 }
 
+/* Cells of a batch. */
+static size_t cell_count(const dip_net *net)
+{
+    return net->max_batch * net->spec.layout_grid * net->spec.layout_grid;
+}
+
+static float *place_cells(dip_net *net, uint32_t values)
+{
+    return place(net, cell_count(net) * values * sizeof(float));
+}
+
 static void place_track(dip_net *net, dip_track *track, uint32_t m)
 {
     const size_t px = net->spec.input_px, side = dip_net_stem_side(&net->spec);
@@ -333,6 +356,7 @@ static void place_track(dip_net *net, dip_track *track, uint32_t m)
     track->input = place_values(net, n * px * px * net->spec.modality[m].band_count);
     track->features = place(net, net->max_batch * width[0] * sizeof(float));
     track->hidden = place(net, net->max_batch * width[1] * sizeof(float));
+    track->cells = place_cells(net, net->heads[track->head].layout.in);
     if (net->mode == DIP_NET_INFER) return;
     track->stem.out = place_values(net, n * pooled);
     if (net->spec.stem_pool) track->argmax = place(net, n * pooled);
@@ -341,6 +365,11 @@ static void place_track(dip_net *net, dip_track *track, uint32_t m)
             dip_unit *unit = &track->blocks[b].unit[u];
             unit->out = place_values(net, n * raw_values(unit));
         }
+}
+
+static void place_linear(dip_net *net, dip_linear *linear)
+{
+    linear->transposed = place(net, (size_t)linear->in * linear->out * sizeof(float));
 }
 
 typedef struct widest {
@@ -374,16 +403,19 @@ static void place_net(dip_net *net)
         sums = larger(sums, dip_conv_weights_sums(&net->layers[i].forward));
     }
     for (uint32_t m = 0; m < net->spec.modality_count; m++) place_track(net, &net->tracks[m], m);
-    for (uint32_t h = 0; h < net->head_count; h++)
-        for (uint32_t i = 0; i < depth; i++)
-            net->heads[h].layer[i].transposed =
-                place(net, (size_t)width[i] * width[i + 1] * sizeof(float));
+    for (uint32_t h = 0; h < net->head_count; h++) {
+        for (uint32_t i = 0; i < depth; i++) place_linear(net, &net->heads[h].layer[i]);
+        place_linear(net, &net->heads[h].layout);
+    }
     for (int i = 0; i < DIP_NET_BUFFERS; i++)
         net->buffer[i] = place_values(net, group_images(net) * w.values);
     net->head_buffer = place(net, 2 * net->max_batch * head * sizeof(float));
+    net->cell_values = place_cells(net, net->heads[0].layout.out);
     net->unit_scale = place(net, w.channels * sizeof(float));
     net->zero_shift = place(net, w.channels * sizeof(float));
-    if (net->mode == DIP_NET_TRAIN) net->weight_sums = place(net, sums * sizeof(float));
+    if (net->mode == DIP_NET_INFER) return;
+    net->weight_sums = place(net, sums * sizeof(float));
+    net->cell_gradient = place_cells(net, net->heads[0].layout.in);
 }
 
 static dip_status build_workspace(dip_net *net)

@@ -5,7 +5,7 @@
  *   unit    a layer seen by one modality: its batch norm and its activations
  *   block   two or three units, a shortcut, their sum
  *   track   one modality's way from input to h: stem, blocks, pooling
- *   head    h -> z
+ *   head    h -> z, and cells -> layout
  *
  * A TRAIN net keeps in each track what the backward pass reads; an INFER net has folded panels in each unit and four
  * buffers that all tracks share.
@@ -57,7 +57,8 @@ typedef struct dip_track {
     dip_bf16 *input;
     uint8_t *argmax; /* of the stem's pooling */
     dip_block *blocks;
-    float *features, *hidden; /* (max_batch, feature_dim), (max_batch, head_hidden) */
+    float *features, *hidden; /* (max_batch, width of h), (max_batch, head_hidden) */
+    float *cells;             /* (max_batch, grid, grid, channels of the layout's stage) */
     size_t head;
     bool frozen;
     size_t images; /* of the last dip_net_forward_train(); 0: nothing kept */
@@ -67,6 +68,7 @@ typedef struct dip_track {
 typedef struct dip_head_layers {
     uint32_t owner;
     dip_linear layer[2]; /* one, or two with a ReLU between */
+    dip_linear layout;   /* of a cell, padded to a multiple of 32 values; in = 0: none */
 } dip_head_layers;
 
 struct dip_net {
@@ -92,6 +94,8 @@ struct dip_net {
     dip_bf16 *buffer[DIP_NET_BUFFERS];
     float *weight_sums;             /* TRAIN: partial gradients of one layer */
     float *head_buffer;             /* (2, max_batch, widest of the head) */
+    float *cell_values;             /* (max_batch, grid, grid, padded channels of a cell) */
+    float *cell_gradient;           /* TRAIN: as a track's cells */
     float *unit_scale, *zero_shift; /* the map that changes nothing */
     double *sums;                   /* (4, DIP_MAX_CHANNELS) */
 };
@@ -123,6 +127,28 @@ dip_status dip_graph_build(dip_net *net);
 /** Calls `visit` for each unit of a track, in order of the forward pass. */
 typedef void (*dip_unit_fn)(dip_unit *unit, void *context);
 void dip_track_each_unit(const dip_net *net, dip_track *track, dip_unit_fn visit, void *context);
+
+/** The block whose result the layout's cells average; block_count if the net has no layout. */
+static inline uint32_t dip_net_layout_block(const dip_net *net)
+{
+    if (!net->spec.layout_grid) return net->block_count;
+    uint32_t block = 0;
+    for (uint32_t stage = 0; stage <= net->spec.layout_stage; stage++)
+        block += net->spec.blocks[stage];
+    return block - 1;
+}
+
+/** Where a cell of the layout lies in its stage's result. */
+typedef struct dip_cell {
+    uint32_t top, bottom, left, right; /* the ends not included */
+} dip_cell;
+
+static inline dip_cell dip_layout_cell(uint32_t i, uint32_t grid, uint32_t side)
+{
+    const uint32_t row = i / grid, column = i % grid;
+    return (dip_cell){row * side / grid, (row + 1) * side / grid, column * side / grid,
+                      (column + 1) * side / grid};
+}
 
 /** Applies the loops that have no sums to `images` images, in tasks of fixed size. */
 void dip_run_affine(const dip_workspace *workspace, const dip_affine *affine, size_t pixels);

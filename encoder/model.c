@@ -41,7 +41,7 @@ static void constant_name(const dip_net_spec *spec, size_t modality, int part, b
                           char *out)
 {
     snprintf(out, NAME_CAPACITY, "%s.embedding.%s.%s", spec->modality[modality].name,
-             part == DIP_EMBED_Z ? "z" : "h", scale ? "scale" : "mean");
+             dip_output_names[part], scale ? "scale" : "mean");
 }
 
 static float *constant_values(dip_embedding *embedding, size_t modality, int part, bool scale)
@@ -111,7 +111,7 @@ static dip_status read_constants(dip_model *model, const char *path)
     const dip_embed_spec *parts = dip_embedding_spec(model->embedding);
     dip_status status = DIP_OK;
     for (size_t m = 0; m < spec->modality_count; m++) {
-        for (int i = 0; !status && i < 2 * DIP_EMBED_PARTS; i++) {
+        for (int i = 0; !status && i < 2 * DIP_OUTPUTS; i++) {
             char name[NAME_CAPACITY];
             int part = i / 2;
             bool scale = i % 2;
@@ -448,14 +448,14 @@ void dip_tensor_list_fini(dip_tensor_list *list)
     *list = (dip_tensor_list){.count = 0};
 }
 
-typedef char constant_names[DIP_MAX_MODALITIES * 2 * DIP_EMBED_PARTS][NAME_CAPACITY];
+typedef char constant_names[DIP_MAX_MODALITIES * 2 * DIP_OUTPUTS][NAME_CAPACITY];
 
 /* `names` keeps the names that the list points to. */
 static void add_constants(dip_tensor_list *list, const dip_net_spec *spec, dip_embedding *embedding,
                           constant_names names)
 {
     for (size_t m = 0; m < spec->modality_count; m++) {
-        for (int i = 0; i < 2 * DIP_EMBED_PARTS; i++) {
+        for (int i = 0; i < 2 * DIP_OUTPUTS; i++) {
             int part = i / 2;
             if (!(dip_embedding_spec(embedding)->part[part].weight > 0)) continue;
             char *name = *names++;
@@ -500,8 +500,7 @@ dip_status dip_model_write(const char *path, const dip_net *net, const dip_net_s
 {
     constant_names names;
     dip_tensor_list list;
-    dip_status status =
-        dip_tensor_list_init(&list, net, 2 * DIP_EMBED_PARTS * spec->modality_count);
+    dip_status status = dip_tensor_list_init(&list, net, 2 * DIP_OUTPUTS * spec->modality_count);
     if (status) return status;
     add_constants(&list, spec, embedding, names);
     status = write_file(path, &list, spec, embedding, texts, text_count);

@@ -2,7 +2,7 @@
  * Inside view of a model file; the calls that use one are in <diptych/model.h>.
  *
  * Tensors: those of the network under PyTorch's names (dip_net_tensor()), then the constants of the embedding,
- * "<modality>.embedding.<z|h>.mean" and ".scale". Metadata: model_metadata.h, and what the trainer adds.
+ * "<modality>.embedding.<z|h|layout>.mean" and ".scale". Metadata: model_metadata.h, and what the trainer adds.
  */
 #ifndef ENCODER_MODEL_H
 #define ENCODER_MODEL_H

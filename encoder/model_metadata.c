@@ -10,7 +10,6 @@
 #include <string.h>
 
 static const char *const form_names[] = {"unit", "centred", "standard"};
-static const char *const part_names[] = {"z", "h"};
 static const char *const head_names[] = {"linear", "mlp"};
 static const char *const pooling_names[] = {"mean", "gem"};
 static const char *const block_names[] = {"basic", "bottleneck"};
@@ -38,13 +37,15 @@ char *dip_network_text(const dip_net_spec *spec)
         json_array_append_new(stages, json_pack("{s:i, s:i}", "width", (int)spec->width[i],
                                                 "blocks", (int)spec->blocks[i]));
     return to_text(json_pack(
-        "{s:i, s:{s:i, s:i, s:b}, s:s, s:o, s:i, s:{s:s, s:i}, s:{s:s, s:i, s:b}, s:i}", "input_px",
-        (int)spec->input_px, "stem", "kernel", (int)spec->stem_kernel, "stride",
+        "{s:i, s:{s:i, s:i, s:b}, s:s, s:o, s:i, s:{s:s, s:i}, s:{s:s, s:i, s:b}, s:i, s:{s:i, "
+        "s:i, s:i}}",
+        "input_px", (int)spec->input_px, "stem", "kernel", (int)spec->stem_kernel, "stride",
         (int)spec->stem_stride, "pool", (int)spec->stem_pool, "block", block_names[spec->block],
         "stages", stages, "shared_from", (int)spec->shared_from, "pooling", "kind",
         pooling_names[spec->pooling], "stages", (int)spec->pooled_before + 1, "head", "kind",
         head_names[spec->head], "hidden", (int)spec->head_hidden, "shared", (int)spec->head_shared,
-        "embed_dim", (int)spec->embed_dim));
+        "embed_dim", (int)spec->embed_dim, "layout", "grid", (int)spec->layout_grid, "stage",
+        (int)spec->layout_stage, "channels", (int)spec->layout_channels));
 }
 
 static json_t *band_json(const dip_band *band)
@@ -77,9 +78,10 @@ static json_t *part_json(const dip_embed_part *part)
 
 char *dip_embedding_text(const dip_embed_spec *spec)
 {
-    return to_text(json_pack("{s:i, s:o, s:o}", "views", (int)spec->views, part_names[DIP_EMBED_Z],
-                             part_json(&spec->part[DIP_EMBED_Z]), part_names[DIP_EMBED_H],
-                             part_json(&spec->part[DIP_EMBED_H])));
+    json_t *root = json_pack("{s:i}", "views", (int)spec->views);
+    for (int p = 0; root && p < DIP_OUTPUTS; p++)
+        json_object_set_new(root, dip_output_names[p], part_json(&spec->part[p]));
+    return to_text(root);
 }
 
 char *dip_heads_text(const dip_heads_spec *spec)
@@ -225,6 +227,10 @@ dip_status dip_network_parse(const char *text, const char *file, dip_net_spec *s
     spec->head_hidden = read_uint(&r, head, "hidden");
     spec->head_shared = read_bool(&r, head, "shared");
     spec->embed_dim = read_uint(&r, root, "embed_dim");
+    const json_t *layout = json_object_get(root, "layout"); /* older models have none */
+    spec->layout_grid = layout ? read_uint(&r, layout, "grid") : 0;
+    spec->layout_stage = layout ? read_uint(&r, layout, "stage") : 0;
+    spec->layout_channels = layout ? read_uint(&r, layout, "channels") : 0;
     json_decref(root);
     return r.status;
 }
@@ -279,8 +285,10 @@ dip_status dip_embedding_parse(const char *text, const char *file, dip_embed_spe
     json_t *root = parse(&r, text);
     if (!root) return r.status;
     spec->views = read_uint(&r, root, "views");
-    for (int p = 0; p < DIP_EMBED_PARTS; p++) {
-        const json_t *part = json_object_get(root, part_names[p]);
+    for (int p = 0; p < DIP_OUTPUTS; p++) {
+        const json_t *part = json_object_get(root, dip_output_names[p]);
+        spec->part[p] = (dip_embed_part){.weight = 0};
+        if (!part && p == DIP_LAYOUT) continue;
         spec->part[p].weight = read_real(&r, part, "weight");
         spec->part[p].form = (dip_embed_form)read_choice(&r, part, "form", form_names, 3);
     }

@@ -75,13 +75,14 @@ static void init_layer(dip_net *net, const dip_tensor *t, dip_rng *rng)
     }
 }
 
-static void init_linear(dip_net *net, const dip_linear *linear, dip_rng *rng)
+/* `out`: rows that are not padding. */
+static void init_linear(dip_net *net, const dip_linear *linear, uint32_t out, dip_rng *rng)
 {
     const double bound = 1 / sqrt(linear->in);
     float *w = net->params + linear->weight, *b = net->params + linear->bias;
-    for (size_t i = 0; i < (size_t)linear->in * linear->out; i++)
+    for (size_t i = 0; i < (size_t)linear->in * out; i++)
         w[i] = (float)dip_rng_range(rng, -bound, bound);
-    for (size_t o = 0; o < linear->out; o++) b[o] = (float)dip_rng_range(rng, -bound, bound);
+    for (size_t o = 0; o < out; o++) b[o] = (float)dip_rng_range(rng, -bound, bound);
 }
 
 static void init_norm(dip_unit *unit, void *context)
@@ -101,7 +102,10 @@ void dip_net_init(dip_net *net, dip_rng *rng, bool zero_last)
         if (net->tensors[i].kind == DIP_TENSOR_CONV) init_layer(net, &net->tensors[i], rng);
     for (uint32_t h = 0; h < net->head_count; h++)
         for (uint32_t i = 0; i < net->head_depth; i++)
-            init_linear(net, &net->heads[h].layer[i], rng);
+            init_linear(net, &net->heads[h].layer[i], net->heads[h].layer[i].out, rng);
+    for (uint32_t h = 0; h < net->head_count; h++)
+        if (net->spec.layout_grid)
+            init_linear(net, &net->heads[h].layout, net->spec.layout_channels, rng);
     for (uint32_t m = 0; m < net->spec.modality_count; m++) {
         dip_track_each_unit(net, &net->tracks[m], init_norm, net);
         for (uint32_t b = 0; zero_last && b < net->block_count; b++) {
@@ -176,9 +180,11 @@ static void fold_unit(dip_unit *unit, void *context)
 
 void dip_net_refresh(dip_net *net)
 {
-    for (uint32_t h = 0; h < net->head_count; h++)
+    for (uint32_t h = 0; h < net->head_count; h++) {
         for (uint32_t i = 0; i < net->head_depth; i++)
             dip_linear_refresh(&net->heads[h].layer[i], net->params);
+        dip_linear_refresh(&net->heads[h].layout, net->params);
+    }
     if (net->mode == DIP_NET_TRAIN)
         pack_layers(net);
     else

@@ -88,20 +88,23 @@ void dip_net_tensor_grad(const dip_net *net, size_t position, float *out);
 
 /* ---- passes ---- */
 
+/** An array for each output, or NULL for one that is not wanted; (dip_net_out){z, h} names the first two. */
+typedef float *dip_net_out[DIP_OUTPUTS];
+
 /**
  * Encodes a batch with the running statistics. input: (n, input_px, input_px, bands) float32, normalised,
- * n <= max_batch. h: (n, feature_dim) or NULL; z: (n, embed_dim) or NULL; neither is unit-norm.
+ * n <= max_batch. out: a (n, dip_net_spec_dim()) array for each output that is wanted, else NULL.
  * In a TRAIN net too (evaluation between steps); overwrites the kept activations of that modality.
  */
-dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, size_t n, float *h,
-                           float *z);
+dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, size_t n,
+                           float *const out[DIP_OUTPUTS]);
 
 /**
  * TRAIN: the same with the batch's own statistics, keeping what backward needs, one set a modality;
  * updates the running statistics with `momentum` (0.1 as in PyTorch; unbiased variance).
  */
 dip_status dip_net_forward_train(dip_net *net, size_t modality, const float *input, size_t n,
-                                 float momentum, float *h, float *z);
+                                 float momentum, float *const out[DIP_OUTPUTS]);
 
 /* ---- int8 ---- */
 

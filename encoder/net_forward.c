@@ -5,6 +5,7 @@
  * through four buffers, with batch norm, shortcut and ReLU in the finish of the convolutions.
  */
 #include "encoder/graph.h"
+#include "encoder/layout.h"
 
 #include "core/parallel.h"
 #include "core/status.h"
@@ -108,12 +109,14 @@ static dip_status tap_task(void *context, size_t image, unsigned worker)
     return DIP_OK;
 }
 
-/* Pools what a block gave, if it ends a stage that is pooled; features: (images, feature_dim). */
-static void pool_block(const dip_net *net, uint32_t block, const dip_bf16 *in, float *features,
-                       size_t images)
+/* What the heads take from a block's result: of images `first` and on, features and cells, if its stage has any. */
+static void tap_block(const dip_net *net, const dip_track *track, uint32_t block,
+                      const dip_bf16 *in, size_t first, size_t images)
 {
-    tap_job job = {.in = in, .features = features, .width = dip_net_spec_feature_dim(&net->spec)};
+    tap_job job = {.in = in, .width = dip_net_spec_dim(&net->spec, DIP_H)};
+    job.features = track->features + first * job.width;
     if (dip_net_tap(net, block, &job.tap)) dip_parallel_for(images, tap_task, &job);
+    if (block == dip_net_layout_block(net)) dip_layout_pool(net, track, in, first, images);
 }
 
 /* ---- with kept activations ---- */
@@ -214,7 +217,7 @@ static void run_kept(const pass *p, const float *input)
     run_stem(p, input);
     for (uint32_t b = 0; b < p->net->block_count; b++) {
         x = run_block(p, &p->track->blocks[b], x);
-        pool_block(p->net, b, x, p->track->features, p->images);
+        tap_block(p->net, p->track, b, x, 0, p->images);
     }
 }
 
@@ -294,7 +297,7 @@ static void round8(const dip_net *net, const dip_unit *unit, const dip_bf16 *in,
  * into h, which are rounded afterwards.
  */
 static void run_folded_blocks(const dip_net *net, dip_track *track, dip_bf16 *buffer[4],
-                              size_t images, float *features)
+                              size_t first, size_t images)
 {
     const dip_finish_kind kind = track->int8 ? DIP_FINISH_INT8 : DIP_FINISH_BIAS;
     float unit8 = track->stem.unit8;
@@ -316,7 +319,7 @@ static void run_folded_blocks(const dip_net *net, dip_track *track, dip_bf16 *bu
         }
         const dip_unit *end = &block->unit[last];
         unit8 = end->unit8;
-        pool_block(net, b, x, features, images);
+        tap_block(net, track, b, x, first, images);
         if (track->int8 && pooled && b + 1 < net->block_count) {
             round8(net, end, x, buffer[0], unit_pixels(end, images) * end->norm.channels);
             continue;
@@ -327,47 +330,37 @@ static void run_folded_blocks(const dip_net *net, dip_track *track, dip_bf16 *bu
     }
 }
 
-static void run_group(const dip_net *net, dip_track *track, const float *input, size_t images,
-                      float *features)
+/* `images` images from `first` on. */
+static void run_group(const dip_net *net, dip_track *track, const float *input, size_t first,
+                      size_t images)
 {
     dip_bf16 *buffer[DIP_NET_BUFFERS];
     memcpy(buffer, net->buffer, sizeof buffer);
     const size_t px = net->spec.input_px, side = dip_net_stem_side(&net->spec);
+    const size_t image = px * px * track->stem.layer->conv.in_channels;
     const dip_finish finish = {.kind = DIP_FINISH_BIAS, .relu = true};
-    round_input(net, input, track->input, images * px * px * track->stem.layer->conv.in_channels);
+    round_input(net, input + first * image, track->input, images * image);
     run_folded(net, &track->stem, track->input, finish, buffer[0], images);
     if (net->spec.stem_pool) {
         pool_images(net, buffer[0], net->unit_scale, net->zero_shift, buffer[1], NULL, images);
         buffer[0] = net->buffer[1];
         buffer[1] = net->buffer[0];
     }
-    if (track->int8) {
-        round8(net, &track->stem, buffer[0], buffer[1], images * side * side * net->spec.width[0]);
-        dip_bf16 *free = buffer[0];
-        buffer[0] = buffer[1];
-        buffer[1] = free;
-    }
-    run_folded_blocks(net, track, buffer, images, features);
+    run_folded_blocks(net, track, buffer, first, images);
 }
 
 static void run_infer(const dip_net *net, dip_track *track, const float *input, size_t images)
 {
-    const size_t px = net->spec.input_px, width = dip_net_spec_feature_dim(&net->spec);
-    const size_t image = px * px * track->stem.layer->conv.in_channels;
     for (size_t n = 0; n < images; n += DIP_INFER_IMAGES)
-        run_group(net, track, input + n * image,
-                  images - n < DIP_INFER_IMAGES ? images - n : DIP_INFER_IMAGES,
-                  track->features + n * width);
+        run_group(net, track, input, n,
+                  images - n < DIP_INFER_IMAGES ? images - n : DIP_INFER_IMAGES);
 }
 
 /* ---- whole ---- */
 
-static void run_head(const dip_net *net, const dip_track *track, size_t images, float *h, float *z)
+static void run_projection(const dip_net *net, const dip_track *track, size_t images, float *z)
 {
     const dip_head_layers *head = &net->heads[track->head];
-    const size_t width = dip_net_spec_feature_dim(&net->spec);
-    if (h) memcpy(h, track->features, images * width * sizeof *h);
-    if (!z) return;
     const float *in = track->features;
     if (net->head_depth == 2) {
         dip_linear_forward(&net->workspace, &head->layer[0], net->params, in, images, true,
@@ -376,6 +369,17 @@ static void run_head(const dip_net *net, const dip_track *track, size_t images, 
     }
     dip_linear_forward(&net->workspace, &head->layer[net->head_depth - 1], net->params, in, images,
                        false, z);
+}
+
+static void run_outputs(const dip_net *net, const dip_track *track, size_t images,
+                        float *const out[DIP_OUTPUTS])
+{
+    if (out[DIP_H])
+        memcpy(out[DIP_H], track->features,
+               images * dip_net_spec_dim(&net->spec, DIP_H) * sizeof(float));
+    if (out[DIP_Z]) run_projection(net, track, images, out[DIP_Z]);
+    if (out[DIP_LAYOUT] && net->spec.layout_grid)
+        dip_layout_forward(net, track, images, out[DIP_LAYOUT]);
 }
 
 static dip_status check_call(dip_net *net, size_t modality, size_t n)
@@ -388,8 +392,8 @@ static dip_status check_call(dip_net *net, size_t modality, size_t n)
     return dip_workspace_ready(&net->workspace);
 }
 
-dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, size_t n, float *h,
-                           float *z)
+dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, size_t n,
+                           float *const out[DIP_OUTPUTS])
 {
     dip_status status = check_call(net, modality, n);
     if (status || n == 0) return status;
@@ -400,12 +404,12 @@ dip_status dip_net_forward(dip_net *net, size_t modality, const float *input, si
         run_kept(&p, input);
     else
         run_infer(net, track, input, n);
-    run_head(net, track, n, h, z);
+    run_outputs(net, track, n, out);
     return DIP_OK;
 }
 
 dip_status dip_net_forward_train(dip_net *net, size_t modality, const float *input, size_t n,
-                                 float momentum, float *h, float *z)
+                                 float momentum, float *const out[DIP_OUTPUTS])
 {
     dip_status status = check_call(net, modality, n);
     if (status) return status;
@@ -418,7 +422,7 @@ dip_status dip_net_forward_train(dip_net *net, size_t modality, const float *inp
                     .batch_statistics = !net->tracks[modality].frozen,
                     .momentum = momentum};
     run_kept(&p, input);
-    run_head(net, p.track, n, h, z);
+    run_outputs(net, p.track, n, out);
     p.track->images = n;
     return DIP_OK;
 }

@@ -67,6 +67,26 @@ static dip_status check_head(const dip_net_spec *spec)
     return status;
 }
 
+static dip_status check_layout(const dip_net_spec *spec)
+{
+    if (!spec->layout_grid) return DIP_OK;
+    dip_status status = check_range("layout_stage", spec->layout_stage, 0, spec->stage_count - 1);
+    if (status) return status;
+    const uint32_t side = dip_net_spec_stage_side(spec, spec->layout_stage);
+    if (spec->layout_grid > side)
+        return dip_fail(DIP_EINVAL,
+                        "network: layout_grid is %u; stage %u has %u pixels a side at an input of "
+                        "%u pixels",
+                        spec->layout_grid, spec->layout_stage, side, spec->input_px);
+    status = check_range("layout_channels", spec->layout_channels, 1, MAX_DIM);
+    const uint64_t cells = (uint64_t)spec->layout_grid * spec->layout_grid;
+    if (!status && cells * spec->layout_channels > MAX_DIM)
+        status = dip_fail(DIP_EINVAL,
+                          "network: a layout of %u x %u cells of %u values; at most %d values",
+                          spec->layout_grid, spec->layout_grid, spec->layout_channels, MAX_DIM);
+    return status;
+}
+
 /* Names become parts of tensor names; "shared" is taken there. */
 static dip_status check_modality(const dip_net_spec *spec, uint32_t m)
 {
@@ -85,6 +105,7 @@ dip_status dip_net_spec_check(const dip_net_spec *spec)
     dip_status status = check_stem(spec);
     if (!status) status = check_stages(spec);
     if (!status) status = check_head(spec);
+    if (!status) status = check_layout(spec);
     if (!status)
         status = check_range("modality_count", spec->modality_count, 1, DIP_MAX_MODALITIES);
     for (uint32_t m = 0; !status && m < spec->modality_count; m++) status = check_modality(spec, m);
@@ -96,10 +117,27 @@ uint32_t dip_net_spec_stage_dim(const dip_net_spec *spec, uint32_t stage)
     return spec->width[stage] * expansion(spec);
 }
 
-uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec)
+const char *const dip_output_names[DIP_OUTPUTS] = {"z", "h", "layout"};
+
+uint32_t dip_net_spec_dim(const dip_net_spec *spec, dip_output output)
 {
-    uint32_t dim = 0;
-    for (uint32_t i = spec->stage_count - 1 - spec->pooled_before; i < spec->stage_count; i++)
-        dim += dip_net_spec_stage_dim(spec, i);
-    return dim;
+    uint32_t features = 0;
+    switch (output) {
+    case DIP_Z: return spec->embed_dim;
+    case DIP_H:
+        for (uint32_t i = spec->stage_count - 1 - spec->pooled_before; i < spec->stage_count; i++)
+            features += dip_net_spec_stage_dim(spec, i);
+        return features;
+    default: return spec->layout_grid * spec->layout_grid * spec->layout_channels;
+    }
+}
+
+/* A stride of 2 leaves half of the pixels, rounded up. */
+uint32_t dip_net_spec_stage_side(const dip_net_spec *spec, uint32_t stage)
+{
+    uint32_t side = spec->input_px;
+    if (spec->stem_stride == 2) side = (side + 1) / 2;
+    if (spec->stem_pool) side = (side + 1) / 2;
+    for (uint32_t i = 0; i < stage; i++) side = (side + 1) / 2;
+    return side;
 }

@@ -3,7 +3,11 @@
  *
  *   per modality: stem -> stages 0 .. shared_from-1
  *   conv weights shared between modalities: stages shared_from .. stage_count-1
- *   pooling over the pixels of the last stage, or stages -> h (feature_dim) -> projection head(s) -> z (embed_dim)
+ *   pooling over the pixels of the last stage, or stages -> h -> projection head(s) -> z (embed_dim)
+ *   a stage's result, averaged in grid x grid cells -> a linear map of each cell -> layout (grid, grid, channels)
+ *
+ * h and z tell what a tile shows, wherever in the tile it lies; layout tells what lies where. Twins are cut from
+ * the same ground, so they agree in it, and places of one kind do not: it finds the twin among its like.
  *
  * A residual block is basic, 3x3 - 3x3, or a bottleneck, 1x1 - 3x3 - 1x1 to four times the width; the block that begins
  * stage i > 0 has stride 2 in its first 3x3. [He et al., CVPR 2016; the stride's place as in torchvision and timm]
@@ -47,8 +51,11 @@ typedef struct dip_net_spec {
         pooled_before; /* stages before the last that are pooled into h too, and stand first in it */
     dip_head head;
     bool head_shared;
-    uint32_t head_hidden; /* MLP: hidden width, a multiple of 32 */
-    uint32_t embed_dim;   /* of z, a multiple of 32 */
+    uint32_t head_hidden;     /* MLP: hidden width, a multiple of 32 */
+    uint32_t embed_dim;       /* of z, a multiple of 32 */
+    uint32_t layout_grid;     /* cells a side of the layout; 0: the net has none */
+    uint32_t layout_stage;    /* whose result the cells average */
+    uint32_t layout_channels; /* of a cell */
     uint32_t modality_count;
     dip_modality
         modality[DIP_MAX_MODALITIES]; /* names, bands and the statistics that normalise them */
@@ -60,7 +67,20 @@ dip_status dip_net_spec_check(const dip_net_spec *spec);
 /** Channels that leave a stage. */
 uint32_t dip_net_spec_stage_dim(const dip_net_spec *spec, uint32_t stage);
 
-/** Width of h: what leaves the pooled stages. */
-uint32_t dip_net_spec_feature_dim(const dip_net_spec *spec);
+/** What a network gives for a tile; none is unit-norm. */
+typedef enum dip_output {
+    DIP_Z,      /* projection of h */
+    DIP_H,      /* features: what leaves the pooled stages */
+    DIP_LAYOUT, /* (grid, grid, channels) */
+    DIP_OUTPUTS
+} dip_output;
+
+/** "z", "h", "layout". */
+extern const char *const dip_output_names[DIP_OUTPUTS];
+
+/** Values of an output; 0: the net has no such output. */
+uint32_t dip_net_spec_dim(const dip_net_spec *spec, dip_output output);
+/** Pixels a side of a stage's result. */
+uint32_t dip_net_spec_stage_side(const dip_net_spec *spec, uint32_t stage);
 
 #endif

@@ -15,6 +15,7 @@
 #include "core/status.h"
 #include "encoder/conv_weights.h"
 #include "encoder/graph.h"
+#include "encoder/layout.h"
 
 enum { TASK_VALUES = 64 * 1024 };
 
@@ -236,8 +237,8 @@ static void stem_backward(descent *d)
 
 /* ---- head and pooling ---- */
 
-/* The gradient reaching h through the head, into the net's head buffer. */
-static void head_backward(const descent *d, const float *dz)
+/* The gradient reaching h through the projection, into the net's head buffer. */
+static void projection_backward(const descent *d, const float *dz)
 {
     dip_net *net = d->net;
     const dip_head_layers *head = &net->heads[d->track->head];
@@ -283,7 +284,7 @@ static void tap_backward(const descent *d, uint32_t block, bool add)
 {
     tap_job job = {.gradient = d->net->head_buffer,
                    .features = d->track->features,
-                   .width = dip_net_spec_feature_dim(&d->net->spec),
+                   .width = dip_net_spec_dim(&d->net->spec, DIP_H),
                    .in = dip_block_last(&d->track->blocks[block])->out,
                    .add = add,
                    .out = d->out};
@@ -291,18 +292,18 @@ static void tap_backward(const descent *d, uint32_t block, bool add)
 }
 
 /* The gradient of h, into the net's head buffer. */
-static void features_backward(const descent *d, const float *dh, const float *dz)
+static void features_backward(const descent *d, float *const gradient[DIP_OUTPUTS])
 {
-    const size_t values = d->images * dip_net_spec_feature_dim(&d->net->spec);
-    float *gradient = d->net->head_buffer;
-    if (dz)
-        head_backward(d, dz);
+    const size_t values = d->images * dip_net_spec_dim(&d->net->spec, DIP_H);
+    float *dh = d->net->head_buffer;
+    if (gradient[DIP_Z])
+        projection_backward(d, gradient[DIP_Z]);
     else
-        memset(gradient, 0, values * sizeof *gradient);
-    for (size_t i = 0; dh && i < values; i++) gradient[i] += dh[i];
+        memset(dh, 0, values * sizeof *dh);
+    for (size_t i = 0; gradient[DIP_H] && i < values; i++) dh[i] += gradient[DIP_H][i];
 }
 
-dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, const float *dz)
+dip_status dip_net_backward(dip_net *net, size_t modality, float *const gradient[DIP_OUTPUTS])
 {
     if (modality >= net->spec.modality_count || !net->tracks[modality].images)
         return dip_fail(DIP_EINVAL, "network: no training pass of modality %zu to go back from",
@@ -318,12 +319,16 @@ dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, cons
                  .middle = net->buffer[2],
                  .raw = net->buffer[3]};
     if (track->frozen) {
-        if (dz) head_backward(&d, dz);
+        if (gradient[DIP_Z]) projection_backward(&d, gradient[DIP_Z]);
+        if (gradient[DIP_LAYOUT])
+            dip_layout_backward(net, track, gradient[DIP_LAYOUT], d.images, NULL);
         return DIP_OK;
     }
-    features_backward(&d, dh, dz);
+    features_backward(&d, gradient);
     for (uint32_t b = net->block_count; b-- > 0;) {
         tap_backward(&d, b, b + 1 < net->block_count);
+        if (b == dip_net_layout_block(net) && gradient[DIP_LAYOUT])
+            dip_layout_backward(net, track, gradient[DIP_LAYOUT], d.images, d.out);
         block_backward(&d, &track->blocks[b],
                        b ? dip_block_last(&track->blocks[b - 1])->out : track->stem.out);
     }

@@ -6,8 +6,8 @@
 
 /**
  * Adds the parameter gradients of one modality's last dip_net_forward_train() to dip_net_grads().
- * dh: (n, feature_dim) gradient reaching h besides the head's, or NULL; dz: (n, embed_dim), or NULL.
+ * gradient: of each output, (n, dip_net_spec_dim()), or NULL; what reaches h through z is added here.
  */
-dip_status dip_net_backward(dip_net *net, size_t modality, const float *dh, const float *dz);
+dip_status dip_net_backward(dip_net *net, size_t modality, float *const gradient[DIP_OUTPUTS]);
 
 #endif

@@ -122,23 +122,33 @@ static size_t sample(const dip_dataset *d, uint32_t modality, size_t wanted, uin
     return taken;
 }
 
+static dip_status run_sample(dip_evaluator *e, uint32_t modality, const uint32_t *tiles, size_t n,
+                             float *const outputs[DIP_OUTPUTS])
+{
+    dip_status status = DIP_OK;
+    for (size_t at = 0; !status && at < n; at += CHUNK) {
+        const size_t count = n - at < CHUNK ? n - at : CHUNK;
+        float *rows[DIP_OUTPUTS];
+        for (int p = 0; p < DIP_OUTPUTS; p++)
+            rows[p] = outputs[p] + at * dip_embedding_part_dim(e->embedding, p);
+        status = make_inputs(e, modality, tiles + at, count);
+        if (!status) status = dip_net_forward(e->net, modality, e->inputs, count, rows);
+    }
+    return status;
+}
+
 static dip_status fit_modality(dip_evaluator *e, uint32_t modality, uint32_t *tiles, size_t wanted)
 {
-    size_t z_dim = dip_embedding_part_dim(e->embedding, DIP_EMBED_Z);
-    size_t h_dim = dip_embedding_part_dim(e->embedding, DIP_EMBED_H);
-    size_t n = sample(e->dataset, modality, wanted, tiles);
-    float *z = dip_alloc((n * z_dim + 1) * sizeof *z), *h = dip_alloc((n * h_dim + 1) * sizeof *h);
-    dip_status status = z && h ? DIP_OK : DIP_ENOMEM;
-    for (size_t at = 0; !status && at < n; at += CHUNK) {
-        size_t count = n - at < CHUNK ? n - at : CHUNK;
-        status = make_inputs(e, modality, tiles + at, count);
-        if (!status)
-            status =
-                dip_net_forward(e->net, modality, e->inputs, count, h + at * h_dim, z + at * z_dim);
+    const size_t n = sample(e->dataset, modality, wanted, tiles);
+    float *outputs[DIP_OUTPUTS];
+    dip_status status = DIP_OK;
+    for (int p = 0; p < DIP_OUTPUTS; p++) {
+        outputs[p] = dip_alloc(n * dip_embedding_part_dim(e->embedding, p) * sizeof(float));
+        if (!outputs[p]) status = DIP_ENOMEM;
     }
-    if (!status) dip_embedding_fit(e->embedding, modality, z, h, n);
-    dip_free(z);
-    dip_free(h);
+    if (!status) status = run_sample(e, modality, tiles, n, outputs);
+    if (!status) dip_embedding_fit(e->embedding, modality, outputs, n);
+    for (int p = 0; p < DIP_OUTPUTS; p++) dip_free(outputs[p]);
     return status;
 }
 

@@ -231,11 +231,11 @@ static dip_status settle_network(const dip_init *init, const source *s, dip_trai
     return status;
 }
 
-/* Without training, the projection is chance. */
+/* Without training, projection and layout are chance. */
 static void settle_embedding(dip_train_options *options)
 {
     if (options->epochs) return;
-    options->embed_z = 0;
+    options->embed_z = options->embed_layout = 0;
     if (!(options->embed_h > 0)) options->embed_h = 1;
 }
 

@@ -45,28 +45,33 @@ const dip_option dip_train_table[] = {
     FLAG("head-shared", head_shared, "yes", "one head for all modalities"),
     INT("head-hidden", head_hidden, 32, 8192, "256", "hidden width of an mlp head"),
     INT("embed-dim", embed_dim, 32, 8192, "128", "width of the projection"),
+    INT("layout-grid", layout_grid, 0, 64, "4", "cells a side of the layout, at most its stage's; 0: none"),
+    INT("layout-stage", layout_stage, 0, DIP_MAX_STAGES - 1, "2", "stage whose result the cells average, at most the last"),
+    INT("layout-channels", layout_channels, 1, 1024, "8", "values of a cell"),
     FLAG("zero-last", zero_last, "yes", "residual branches begin at zero"),
     HEADING("Objective"),
     REAL("mim", mim, 0, 1000, "1", "weight of the contrast between modalities"),
     REAL("temperature", temperature, 0.001, 100, "0.1", "temperature of the contrast"),
     REAL("smoothing", smoothing, 0, 0.99, "0", "label smoothing of the contrast"),
     FLAG("within", within, "yes", "negatives of the own modality too (NT-Xent)"),
+    REAL("layout", layout, 0, 1000, "1", "weight of the contrast between layouts"),
+    REAL("layout-temperature", layout_temperature, 0.001, 100, "0.1", "its temperature"),
     REAL("soft", soft, 0, 1000, "0", "weight of soft targets from the batch's own similarities"),
     REAL("soft-temperature", soft_temperature, 0.001, 100, "0.1", "temperature of the soft targets"),
     REAL("soft-start", soft_start, 0, 1, "0.2", "share of the run after which soft targets begin"),
     CHOICE("soft-source", soft_source, "fused|all|first|second|across", "fused", "similarities behind the soft targets"),
-    CHOICE("soft-on", soft_on, "h|z", "h", "vectors that those similarities compare"),
+    CHOICE("soft-on", soft_on, "z|h", "h", "vectors that those similarities compare"),
     REAL("mde", mde, 0, 1000, "0", "weight of the discrepancy between modalities"),
     CHOICE("mde-form", mde_form, "cosine|log", "cosine", "1 - cos, or the published -log(1 + exp cos)"),
-    CHOICE("mde-on", mde_on, "h|z", "h", "vectors that it compares"),
+    CHOICE("mde-on", mde_on, "z|h", "h", "vectors that it compares"),
     REAL("msp", msp, -1000, 1000, "0", "weight of similar pairs inside a modality; negative pushes them apart"),
     CHOICE("msp-source", msp_source, "own|fused", "fused", "what decides which pairs are similar"),
-    CHOICE("msp-on", msp_on, "h|z", "h", "vectors that it compares"),
+    CHOICE("msp-on", msp_on, "z|h", "h", "vectors that it compares"),
     INT("queue", queue, 0, DIP_QUEUE_MOST, "0", "past pairs among which msp and soft look too; 0: the batch alone"),
     FLAG("queue-negatives", queue_negatives, "no", "the queue's vectors are negatives of the contrast too"),
     REAL("sigreg", sigreg, 0, 1000, "0", "weight of SIGReg, which keeps vectors from collapsing"),
     INT("sigreg-directions", sigreg_directions, 1, 65536, "256", "random directions a step that it looks along"),
-    CHOICE("sigreg-on", sigreg_on, "h|z", "z", "vectors that it spreads"),
+    CHOICE("sigreg-on", sigreg_on, "z|h", "z", "vectors that it spreads"),
     CHOICE("ramp", ramp, "none|geometric", "none", "how mde, msp and soft grow over the run"),
     REAL("ramp-from", ramp_from, 1e-12, 1, "0.0001", "their first factor"),
     HEADING("Optimisation"),
@@ -97,6 +102,8 @@ const dip_option dip_train_table[] = {
     CHOICE("embed-z-form", embed_z_form, FORMS, "unit", "as it is, centred, or standardised by modality"),
     REAL("embed-h", embed_h, 0, 1000, "0.75", "weight of the features before the projection"),
     CHOICE("embed-h-form", embed_h_form, FORMS, "centred", "as it is, centred, or standardised by modality"),
+    REAL("embed-layout", embed_layout, 0, 1000, "0.5", "weight of the layout"),
+    CHOICE("embed-layout-form", embed_layout_form, FORMS, "unit", "as it is, centred, or standardised by modality"),
     INT("embed-views", embed_views, 1, 8, "1", "orientations that an embedding averages: 1, 2, 4 or 8"),
     HEADING("Course of the run"),
     INT("memory", memory_mb, 0, 1e9, "4096", "MB for prepared tiles; what does not fit is read again"),
@@ -158,6 +165,7 @@ static const char *const ss_cmir[][2] = {
     {"rotations", "no"},
     {"gain", "0"},
     {"offset", "0"},
+    {"layout-grid", "0"},
     {"embed-z", "0"},
     {"embed-h", "1"},
     {"embed-h-form", "unit"},
@@ -221,6 +229,18 @@ static dip_status read_list(const char *name, const char *text, uint32_t *out, u
                     text, DIP_MAX_STAGES);
 }
 
+/* A net of fewer stages or smaller images has the layout that it can have. */
+static void set_layout(const dip_train_options *options, dip_net_spec *spec)
+{
+    const uint32_t last = spec->stage_count - 1, stage = (uint32_t)options->layout_stage;
+    spec->layout_grid = spec->layout_stage = spec->layout_channels = 0;
+    if (!options->layout_grid) return;
+    spec->layout_stage = stage < last ? stage : last;
+    const uint32_t side = dip_net_spec_stage_side(spec, spec->layout_stage);
+    spec->layout_grid = options->layout_grid < side ? (uint32_t)options->layout_grid : side;
+    spec->layout_channels = (uint32_t)options->layout_channels;
+}
+
 dip_status dip_train_network(const dip_train_options *options, dip_net_spec *spec)
 {
     uint32_t stages, lists;
@@ -246,6 +266,7 @@ dip_status dip_train_network(const dip_train_options *options, dip_net_spec *spe
     spec->head_shared = options->head_shared;
     spec->head_hidden = options->head ? (uint32_t)options->head_hidden : 0;
     spec->embed_dim = (uint32_t)options->embed_dim;
+    set_layout(options, spec);
     return DIP_OK;
 }
 
@@ -275,8 +296,11 @@ dip_adamw dip_train_adamw(const dip_train_options *o)
 dip_embed_spec dip_train_embedding(const dip_train_options *o)
 {
     dip_embed_spec spec = {.views = (uint32_t)o->embed_views};
-    spec.part[DIP_EMBED_Z] = (dip_embed_part){o->embed_z, (dip_embed_form)o->embed_z_form};
-    spec.part[DIP_EMBED_H] = (dip_embed_part){o->embed_h, (dip_embed_form)o->embed_h_form};
+    spec.part[DIP_Z] = (dip_embed_part){o->embed_z, (dip_embed_form)o->embed_z_form};
+    spec.part[DIP_H] = (dip_embed_part){o->embed_h, (dip_embed_form)o->embed_h_form};
+    if (o->layout_grid)
+        spec.part[DIP_LAYOUT] =
+            (dip_embed_part){o->embed_layout, (dip_embed_form)o->embed_layout_form};
     return spec;
 }
 
@@ -319,9 +343,10 @@ dip_status dip_train_options_check(const dip_train_options *options)
                             : "option 'queue-negatives' needs a 'queue' of some pairs");
     if (options->patience && !options->eval_every)
         return dip_fail(DIP_EINVAL, "option 'patience' counts evaluations, but 'eval-every' is 0");
-    if (!(options->mim > 0 || options->soft > 0 || options->mde > 0))
-        return dip_fail(DIP_EINVAL, "options 'mim', 'soft' and 'mde' are all 0: nothing would draw "
-                                    "the modalities together");
+    const bool layout = options->layout_grid && options->layout > 0;
+    if (!(options->mim > 0 || options->soft > 0 || options->mde > 0 || layout))
+        return dip_fail(DIP_EINVAL, "options 'mim', 'layout', 'soft' and 'mde' are all 0: nothing "
+                                    "would draw the modalities together");
     return DIP_OK;
 }
 

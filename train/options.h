@@ -13,7 +13,6 @@
 #include "train/optimiser.h"
 
 typedef enum dip_ramp { DIP_RAMP_NONE, DIP_RAMP_GEOMETRIC } dip_ramp;
-typedef enum dip_loss_input { DIP_LOSS_ON_H, DIP_LOSS_ON_Z } dip_loss_input;
 typedef enum dip_statistics { DIP_STATISTICS_MEASURE, DIP_STATISTICS_ARCHIVE } dip_statistics;
 typedef enum dip_keep { DIP_KEEP_LAST, DIP_KEEP_BEST } dip_keep;
 
@@ -36,12 +35,12 @@ typedef struct dip_train_options {
     int64_t shared_from;
     int head; /* dip_head */
     bool head_shared, zero_last;
-    int64_t head_hidden, embed_dim;
+    int64_t head_hidden, embed_dim, layout_grid, layout_stage, layout_channels;
     /* losses */
-    double mim, temperature, smoothing;
+    double mim, temperature, smoothing, layout, layout_temperature;
     bool within;
     double soft, soft_temperature, soft_start;
-    int soft_source, soft_on;
+    int soft_source, soft_on; /* the latter and those below: dip_output, z or h */
     double mde;
     int mde_form, mde_on;
     double msp;
@@ -60,8 +59,8 @@ typedef struct dip_train_options {
     double zoom_min, zoom_max, gain, offset, noise, speckle, band_drop, cutout;
     bool flips, rotations, independent;
     /* embedding */
-    double embed_z, embed_h;
-    int embed_z_form, embed_h_form;
+    double embed_z, embed_h, embed_layout;
+    int embed_z_form, embed_h_form, embed_layout_form;
     int64_t embed_views;
     /* the run; these do not change what is learned */
     int64_t eval_every, checkpoint_every, patience;

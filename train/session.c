@@ -169,17 +169,17 @@ static dip_status make_optimiser(dip_session *t)
 
 static dip_status make_outputs(dip_session *t)
 {
-    size_t batch = (size_t)t->options->batch, z = t->spec.embed_dim;
-    size_t h = dip_net_spec_feature_dim(&t->spec);
+    const size_t batch = (size_t)t->options->batch;
     for (int m = 0; m < 2; m++) {
-        t->outputs.z[m] = dip_alloc(batch * z * sizeof(float));
-        t->outputs.dz[m] = dip_alloc(batch * z * sizeof(float));
-        t->outputs.h[m] = dip_alloc(batch * h * sizeof(float));
-        t->outputs.dh[m] = dip_alloc(batch * h * sizeof(float));
-        if (!t->outputs.z[m] || !t->outputs.dz[m] || !t->outputs.h[m] || !t->outputs.dh[m])
-            return DIP_ENOMEM;
+        for (int p = 0; p < DIP_OUTPUTS; p++) {
+            const size_t dim = dip_net_spec_dim(&t->spec, (dip_output)p);
+            if (!dim) continue;
+            t->outputs.value[m][p] = dip_alloc(batch * dim * sizeof(float));
+            t->outputs.gradient[m][p] = dip_alloc(batch * dim * sizeof(float));
+            if (!t->outputs.value[m][p] || !t->outputs.gradient[m][p]) return DIP_ENOMEM;
+        }
     }
-    return dip_objective_create(&t->objective, t->options, t->spec.modality_count, z, h);
+    return dip_objective_create(&t->objective, t->options, &t->spec);
 }
 
 static dip_status make_loader(dip_session *t)
@@ -279,10 +279,10 @@ void dip_session_fini(dip_session *t)
     dip_events_close(t->events);
     dip_run_fini(&t->run);
     for (int m = 0; m < 2; m++) {
-        dip_free(t->outputs.z[m]);
-        dip_free(t->outputs.dz[m]);
-        dip_free(t->outputs.h[m]);
-        dip_free(t->outputs.dh[m]);
+        for (int p = 0; p < DIP_OUTPUTS; p++) {
+            dip_free(t->outputs.value[m][p]);
+            dip_free(t->outputs.gradient[m][p]);
+        }
     }
 }
 

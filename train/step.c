@@ -19,6 +19,7 @@ static dip_status tell_step(dip_session *t, const dip_loss_values *v, double rat
     const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
                                 {"loss", v->total},
                                 {"mim", v->mim},
+                                {"layout", v->layout},
                                 {"soft", v->soft},
                                 {"mde", v->mde},
                                 {"msp", v->msp},
@@ -78,8 +79,7 @@ static dip_status forward(dip_session *t, const dip_train_batch *batch)
     dip_status status = DIP_OK;
     for (int side = 0; side < 2 && !status; side++)
         status = dip_net_forward_train(t->net, batch->modality[side], batch->input[side], batch->n,
-                                       (float)t->options->momentum, t->outputs.h[side],
-                                       t->outputs.z[side]);
+                                       (float)t->options->momentum, t->outputs.value[side]);
     t->outputs.n = batch->n;
     t->outputs.pair = batch->pair;
     memcpy(t->outputs.modality, batch->modality, sizeof t->outputs.modality);
@@ -88,12 +88,16 @@ static dip_status forward(dip_session *t, const dip_train_batch *batch)
 
 static dip_status backward(dip_session *t, const dip_train_batch *batch)
 {
-    bool uses_h = dip_objective_uses_h(t->objective);
     dip_status status = DIP_OK;
     memset(dip_net_grads(t->net), 0, dip_net_param_count(t->net) * sizeof(float));
-    for (int side = 0; side < 2 && !status; side++)
-        status = dip_net_backward(t->net, batch->modality[side],
-                                  uses_h ? t->outputs.dh[side] : NULL, t->outputs.dz[side]);
+    for (int side = 0; side < 2 && !status; side++) {
+        float *gradient[DIP_OUTPUTS];
+        for (int p = 0; p < DIP_OUTPUTS; p++)
+            gradient[p] = dip_objective_uses(t->objective, (dip_output)p)
+                              ? t->outputs.gradient[side][p]
+                              : NULL;
+        status = dip_net_backward(t->net, batch->modality[side], gradient);
+    }
     return status;
 }
 

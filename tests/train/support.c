@@ -188,6 +188,7 @@ dip_train_options support_options(const char *name)
     options.embed_z = 0;
     options.embed_h = 1;
     options.embed_h_form = DIP_EMBED_UNIT;
+    options.embed_layout = 0;
     options.warmup = 1;
     options.eval_every = 1;
     options.checkpoint_every = 2;

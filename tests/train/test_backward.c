@@ -45,6 +45,13 @@ static dip_net_spec spec_of(char name, size_t *batch)
         .head_shared = !b,
         .head_hidden = b ? 64 : 0,
         .embed_dim = 32,
+        .layout_grid = b   ? 0
+                       : c ? 2
+                           : 5,
+        .layout_stage = c,
+        .layout_channels = b   ? 0
+                           : c ? 33
+                               : 6,
         .modality_count = 2,
         .modality = {{.name = "s1", .band_count = 2}, {.name = "s2", .band_count = 3}}};
     if (b) {
@@ -81,9 +88,14 @@ typedef struct run {
     dip_net *net;
     dip_net_spec spec;
     size_t batch;
-    float *input[2], *h[2], *z[2], *eval[2]; /* a modality each */
-    float *dh[2], *dz[2];
+    float *input[2], *eval[2]; /* a modality each; eval: z */
+    float *out[2][DIP_OUTPUTS], *gradient[2][DIP_OUTPUTS];
 } run;
+
+static size_t output_count(const run *r, int output)
+{
+    return r->batch * dip_net_spec_dim(&r->spec, (dip_output)output);
+}
 
 static void open_run(run *r, char name)
 {
@@ -92,25 +104,27 @@ static void open_run(run *r, char name)
     assert_int_equal(dip_net_create(&r->net, &r->spec, r->batch, DIP_NET_TRAIN), DIP_OK);
     for (size_t i = 0; i < dip_net_tensor_count(r->net); i++) fill_tensor(r->net, i);
     dip_net_refresh(r->net);
-    const size_t px = r->spec.input_px, embed = r->spec.embed_dim;
-    const size_t width = dip_net_spec_feature_dim(&r->spec);
+    static const uint32_t salt[DIP_OUTPUTS] = {2, 1, 3};
+    static const float amplitude[DIP_OUTPUTS] = {1, 0.1f, 0.3f};
+    const size_t px = r->spec.input_px;
     for (size_t m = 0; m < 2; m++) {
         const dip_modality *modality = &r->spec.modality[m];
         const uint32_t seed = noise_seed(modality->name);
         r->input[m] = noise_values(seed, r->batch * px * px * modality->band_count, 1.7f);
-        r->dh[m] = noise_values(seed ^ 1, r->batch * width, 0.1f);
-        r->dz[m] = noise_values(seed ^ 2, r->batch * embed, 1);
-        r->h[m] = calloc(r->batch * width, sizeof(float));
-        r->z[m] = calloc(r->batch * embed, sizeof(float));
-        r->eval[m] = calloc(r->batch * embed, sizeof(float));
+        r->eval[m] = calloc(r->batch * r->spec.embed_dim, sizeof(float));
+        for (int p = 0; p < DIP_OUTPUTS; p++) {
+            const size_t count = output_count(r, p);
+            r->gradient[m][p] = noise_values(seed ^ salt[p], count, amplitude[p]);
+            r->out[m][p] = calloc(count + 1, sizeof(float));
+        }
     }
 }
 
 static void close_run(run *r)
 {
     for (size_t m = 0; m < 2; m++) {
-        float *all[] = {r->input[m], r->dh[m], r->dz[m], r->h[m], r->z[m], r->eval[m]};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+        free(r->input[m]), free(r->eval[m]);
+        for (int p = 0; p < DIP_OUTPUTS; p++) free(r->out[m][p]), free(r->gradient[m][p]);
     }
     dip_net_destroy(r->net);
 }
@@ -119,11 +133,10 @@ static void close_run(run *r)
 static void step(run *r)
 {
     for (size_t m = 0; m < 2; m++)
-        assert_int_equal(
-            dip_net_forward_train(r->net, m, r->input[m], r->batch, 0.1f, r->h[m], r->z[m]),
-            DIP_OK);
+        assert_int_equal(dip_net_forward_train(r->net, m, r->input[m], r->batch, 0.1f, r->out[m]),
+                         DIP_OK);
     for (size_t m = 0; m < 2; m++)
-        assert_int_equal(dip_net_backward(r->net, m, r->dh[m], r->dz[m]), DIP_OK);
+        assert_int_equal(dip_net_backward(r->net, m, r->gradient[m]), DIP_OK);
 }
 
 /* ---- PyTorch ---- */
@@ -152,9 +165,10 @@ static float *values_of(const run *r, const char *first, const char *second, siz
     }
     const size_t m = strcmp(first, r->spec.modality[0].name) ? 1 : 0;
     assert_string_equal(first, r->spec.modality[m].name);
-    const bool h = strcmp(second, "h") == 0;
-    const float *from = h ? r->h[m] : strcmp(second, "z") ? r->eval[m] : r->z[m];
-    *count = r->batch * (h ? dip_net_spec_feature_dim(&r->spec) : r->spec.embed_dim);
+    int output = 0;
+    while (output < DIP_OUTPUTS && strcmp(second, dip_output_names[output])) output++;
+    const float *from = output < DIP_OUTPUTS ? r->out[m][output] : r->eval[m];
+    *count = output_count(r, output < DIP_OUTPUTS ? output : DIP_Z);
     float *values = malloc(*count * sizeof *values);
     memcpy(values, from, *count * sizeof *values);
     return values;
@@ -190,15 +204,17 @@ static void check_against_pytorch(char name)
     open_run(&r, name);
     step(&r);
     for (size_t m = 0; m < 2; m++)
-        assert_int_equal(dip_net_forward(r.net, m, r.input[m], r.batch, NULL, r.eval[m]), DIP_OK);
+        assert_int_equal(dip_net_forward(r.net, m, r.input[m], r.batch, (dip_net_out){r.eval[m]}),
+                         DIP_OK);
     FILE *file = fopen(DIP_SOURCE_DIR "/tests/encoder/reference/net.txt", "r");
     assert_non_null(file);
     char line[MAX_LINE];
     size_t lines = 0;
     while (fgets(line, sizeof line, file)) lines += check_line(&r, name, line);
     fclose(file);
-    /* every tensor's gradient or running statistic, and three outputs of each modality */
-    assert_int_equal(lines, dip_net_tensor_count(r.net) + 3 * 2);
+    /* every tensor's gradient or running statistic; of each modality the outputs, and z of evaluation */
+    const size_t outputs = r.spec.layout_grid ? 4 : 3;
+    assert_int_equal(lines, dip_net_tensor_count(r.net) + outputs * 2);
     close_run(&r);
 }
 
@@ -217,11 +233,10 @@ static double loss_of(run *r)
 {
     double loss = 0;
     for (size_t m = 0; m < 2; m++) {
-        dip_net_forward_train(r->net, m, r->input[m], r->batch, 0, r->h[m], r->z[m]);
-        for (size_t i = 0; i < r->batch * r->spec.embed_dim; i++)
-            loss += (double)r->z[m][i] * r->dz[m][i];
-        for (size_t i = 0; i < r->batch * dip_net_spec_feature_dim(&r->spec); i++)
-            loss += (double)r->h[m][i] * r->dh[m][i];
+        dip_net_forward_train(r->net, m, r->input[m], r->batch, 0, r->out[m]);
+        for (int p = 0; p < DIP_OUTPUTS; p++)
+            for (size_t i = 0; i < output_count(r, p); i++)
+                loss += (double)r->out[m][p][i] * r->gradient[m][p][i];
     }
     return loss;
 }
@@ -306,12 +321,14 @@ static void test_threads_do_not_matter(void **state)
             open_run(&r[t], *name);
             step(&r[t]);
         }
-        const size_t params = dip_net_param_count(r[0].net), z = r[0].batch * r[0].spec.embed_dim;
+        const size_t params = dip_net_param_count(r[0].net);
         for (unsigned t = 1; t < 3; t++) {
             assert_memory_equal(dip_net_grads(r[t].net), dip_net_grads(r[0].net),
                                 params * sizeof(float));
             for (size_t m = 0; m < 2; m++)
-                assert_memory_equal(r[t].z[m], r[0].z[m], z * sizeof(float));
+                for (int p = 0; p < DIP_OUTPUTS; p++)
+                    assert_memory_equal(r[t].out[m][p], r[0].out[m][p],
+                                        output_count(&r[0], p) * sizeof(float));
         }
         for (unsigned t = 0; t < 3; t++) close_run(&r[t]);
     }
@@ -367,12 +384,12 @@ static void test_order_is_checked(void **state)
     (void)state;
     run r;
     open_run(&r, 'a');
-    assert_int_equal(dip_net_backward(r.net, 0, NULL, r.dz[0]), DIP_EINVAL);
+    assert_int_equal(dip_net_backward(r.net, 0, r.gradient[0]), DIP_EINVAL);
     step(&r);
-    assert_int_equal(dip_net_forward(r.net, 0, r.input[0], r.batch, NULL, r.z[0]), DIP_OK);
-    assert_int_equal(dip_net_backward(r.net, 0, NULL, r.dz[0]), DIP_EINVAL);
-    assert_int_equal(dip_net_backward(r.net, 1, NULL, r.dz[1]), DIP_OK);
-    assert_int_equal(dip_net_backward(r.net, 2, NULL, r.dz[1]), DIP_EINVAL);
+    assert_int_equal(dip_net_forward(r.net, 0, r.input[0], r.batch, r.out[0]), DIP_OK);
+    assert_int_equal(dip_net_backward(r.net, 0, r.gradient[0]), DIP_EINVAL);
+    assert_int_equal(dip_net_backward(r.net, 1, r.gradient[1]), DIP_OK);
+    assert_int_equal(dip_net_backward(r.net, 2, r.gradient[1]), DIP_EINVAL);
     close_run(&r);
 }
 

@@ -103,7 +103,7 @@ static void make_weights(weights *w, dip_net_spec spec, const char *prefix)
             add(w, prefix, t->name + 2, t->rank, t->shape);
     }
     dip_net_destroy(net);
-    add(w, prefix, "fc.weight", 2, (uint32_t[]){19, dip_net_spec_feature_dim(&spec)});
+    add(w, prefix, "fc.weight", 2, (uint32_t[]){19, dip_net_spec_dim(&spec, DIP_H)});
     add(w, prefix, "bn1.num_batches_tracked", 0, NULL);
 }
 
@@ -213,10 +213,11 @@ static void check_features(dip_net *net, const char *prefix, uint32_t bands, con
     for (int i = 0; i <= NOISE_PROJECTIONS; i++, at += length)
         assert_int_equal(sscanf(line + at, "%lf%n", &expected[i], &length), 1);
     const size_t values = (size_t)REFERENCE_BATCH * REFERENCE_SIDE * REFERENCE_SIDE * bands;
-    const size_t h = REFERENCE_BATCH * dip_net_spec_feature_dim(dip_net_get_spec(net));
+    const size_t h = REFERENCE_BATCH * dip_net_spec_dim(dip_net_get_spec(net), DIP_H);
     char *seed = dip_sprintf("%sinput", prefix);
     float *input = noise_values(noise_seed(seed), values, 1.7f), *out = malloc(h * sizeof *out);
-    assert_int_equal(dip_net_forward(net, 0, input, REFERENCE_BATCH, out, NULL), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 0, input, REFERENCE_BATCH, (dip_net_out){[DIP_H] = out}),
+                     DIP_OK);
     const double off = noise_difference(out, h, expected);
     if (!(off <= 1.7 * moved + 0.002))
         fail_msg("%s off by %.4f; rounding makes %.4f", prefix, off, moved);

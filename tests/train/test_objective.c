@@ -6,10 +6,18 @@
 
 #include <math.h>
 
-enum { N = 6, Z = 4, H = 5, EPOCHS = 11 };
+enum { N = 6, Z = 4, H = 5, L = 8, EPOCHS = 11 };
+
+/* Its widths are all that the objective looks at. */
+static const dip_net_spec net = {.modality_count = 2,
+                                 .stage_count = 1,
+                                 .width = {H},
+                                 .embed_dim = Z,
+                                 .layout_grid = 2,
+                                 .layout_channels = L / 4};
 
 typedef struct rig {
-    float z[2][N * Z], h[2][N * H], dz[2][N * Z], dh[2][N * H];
+    float z[2][N * Z], h[2][N * H], l[2][N * L], dz[2][N * Z], dh[2][N * H], dl[2][N * L];
     dip_outputs outputs;
 } rig;
 
@@ -22,17 +30,17 @@ static void fill(rig *r)
     for (int m = 0; m < 2; m++) {
         for (int i = 0; i < N * Z; i++) r->z[m][i] = (float)dip_rng_normal(&rng);
         for (int i = 0; i < N * H; i++) r->h[m][i] = (float)dip_rng_normal(&rng);
-        r->outputs.z[m] = r->z[m];
-        r->outputs.h[m] = r->h[m];
-        r->outputs.dz[m] = r->dz[m];
-        r->outputs.dh[m] = r->dh[m];
+        for (int i = 0; i < N * L; i++) r->l[m][i] = (float)dip_rng_normal(&rng);
+        float *value[] = {r->z[m], r->h[m], r->l[m]}, *gradient[] = {r->dz[m], r->dh[m], r->dl[m]};
+        memcpy(r->outputs.value[m], value, sizeof value);
+        memcpy(r->outputs.gradient[m], gradient, sizeof gradient);
     }
 }
 
 static dip_train_options only(const char *loss)
 {
     dip_train_options o = support_options("objective");
-    o.mim = o.soft = o.mde = o.msp = o.sigreg = 0;
+    o.mim = o.layout = o.soft = o.mde = o.msp = o.sigreg = 0;
     o.batch = N;
     o.soft_start = 0;
     o.sigreg_directions = 8;
@@ -45,7 +53,7 @@ static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
     dip_objective *objective = NULL;
     dip_loss_values values;
     const dip_when when = {epoch, EPOCHS, epoch};
-    assert_int_equal(dip_objective_create(&objective, o, 2, Z, H), DIP_OK);
+    assert_int_equal(dip_objective_create(&objective, o, &net), DIP_OK);
     dip_objective_run(objective, &when, &r->outputs, &values);
     dip_objective_destroy(objective);
     return values;
@@ -54,17 +62,18 @@ static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
 static void it_is_the_weighted_sum_of_its_parts(void **state)
 {
     (void)state;
-    static const char *const losses[] = {"mim", "soft", "mde", "msp", "sigreg"};
-    static const double weights[] = {0.5, 2, 3, 0.25, 1.5};
+    static const char *const losses[] = {"mim", "soft", "mde", "msp", "sigreg", "layout"};
+    static const double weights[] = {0.5, 2, 3, 0.25, 1.5, 0.75};
     rig r, sum;
     double total = 0;
     memset(&sum, 0, sizeof sum);
     fill(&r);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         dip_train_options o = only(losses[i]);
         total += weights[i] * run(&o, 3, &r).total;
         for (int k = 0; k < N * Z; k++) sum.dz[0][k] += (float)(weights[i] * r.dz[0][k]);
         for (int k = 0; k < N * H; k++) sum.dh[1][k] += (float)(weights[i] * r.dh[1][k]);
+        for (int k = 0; k < N * L; k++) sum.dl[1][k] += (float)(weights[i] * r.dl[1][k]);
     }
     dip_train_options all = only(NULL);
     all.mim = weights[0];
@@ -72,9 +81,11 @@ static void it_is_the_weighted_sum_of_its_parts(void **state)
     all.mde = weights[2];
     all.msp = weights[3];
     all.sigreg = weights[4];
+    all.layout = weights[5];
     assert_true(fabs(run(&all, 3, &r).total - total) < 1e-9);
     for (int k = 0; k < N * Z; k++) assert_true(fabsf(r.dz[0][k] - sum.dz[0][k]) < 1e-6f);
     for (int k = 0; k < N * H; k++) assert_true(fabsf(r.dh[1][k] - sum.dh[1][k]) < 1e-6f);
+    for (int k = 0; k < N * L; k++) assert_true(fabsf(r.dl[1][k] - sum.dl[1][k]) < 1e-6f);
 }
 
 static void similar_pairs_are_to_be_increased(void **state)
@@ -128,13 +139,13 @@ static void losses_reach_what_they_are_asked_to(void **state)
         float z = 0, h = 0;
         dip_objective *objective = NULL;
         o.mde_on = o.sigreg_on = on;
-        assert_int_equal(dip_objective_create(&objective, &o, 2, Z, H), DIP_OK);
-        assert_int_equal(dip_objective_uses_h(objective), on == DIP_LOSS_ON_H);
+        assert_int_equal(dip_objective_create(&objective, &o, &net), DIP_OK);
+        assert_int_equal(dip_objective_uses(objective, DIP_H), on == DIP_H);
         dip_objective_destroy(objective);
         run(&o, 0, &r);
         for (int k = 0; k < N * Z; k++) z += fabsf(r.dz[0][k]);
         for (int k = 0; k < N * H; k++) h += fabsf(r.dh[0][k]);
-        assert_true((h > 0) == (on == DIP_LOSS_ON_H) && (z > 0) == (on == DIP_LOSS_ON_Z));
+        assert_true((h > 0) == (on == DIP_H) && (z > 0) == (on == DIP_Z));
     }
 }
 
@@ -154,7 +165,7 @@ static void a_full_queue_is_looked_at(void **state)
         o.queue = 10;
         o.queue_negatives = true;
         fill(&r);
-        assert_int_equal(dip_objective_create(&objective, &o, 2, Z, H), DIP_OK);
+        assert_int_equal(dip_objective_create(&objective, &o, &net), DIP_OK);
         for (int step = 0; step < 3; step++) {
             const dip_when when = {0, EPOCHS, (uint64_t)step};
             r.outputs.pair = others[step];

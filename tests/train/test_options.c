@@ -37,7 +37,7 @@ static void preset_is_the_published_method(void **state)
     static const uint32_t widths[] = {64, 128, 256, 512}, blocks[] = {3, 4, 6, 3};
     assert_memory_equal(spec.width, widths, sizeof widths);
     assert_memory_equal(spec.blocks, blocks, sizeof blocks);
-    assert_int_equal(dip_net_spec_feature_dim(&spec), 2048);
+    assert_int_equal(dip_net_spec_dim(&spec, DIP_H), 2048);
     assert_int_equal(spec.shared_from, 4); /* separate encoders */
     assert_true(spec.stem_kernel == 7 && spec.stem_stride == 2 && spec.stem_pool);
     assert_true(spec.head == DIP_HEAD_LINEAR && spec.embed_dim == 128 && !spec.head_shared);
@@ -70,7 +70,7 @@ static void preset_takes_other_blocks(void **state)
     assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
     assert_int_equal(spec.block, DIP_BLOCK_BASIC);
     assert_int_equal(spec.blocks[2], 2);
-    assert_int_equal(dip_net_spec_feature_dim(&spec), 512);
+    assert_int_equal(dip_net_spec_dim(&spec, DIP_H), 512);
 }
 
 static void unknown_preset_is_refused_by_the_parser(void **state)
@@ -105,6 +105,7 @@ static void what_does_not_fit_together_is_refused(void **state)
         options.embed_z = 0;
         options.embed_h = 1;
         options.eval_every = 0;
+        options.layout = options.embed_layout = 0;
         assert_int_equal(dip_options_set(dip_train_table, &options, cases[i][0], cases[i][1]),
                          DIP_OK);
         assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);
@@ -121,7 +122,7 @@ static void no_more_stages_are_pooled_than_there_are(void **state)
     dip_train_options options = parse(4, argv);
     dip_net_spec spec = {.modality_count = 0};
     assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
-    assert_int_equal(dip_net_spec_feature_dim(&spec), 96);
+    assert_int_equal(dip_net_spec_dim(&spec, DIP_H), 96);
     options.pool_stages = 3;
     assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);
     assert_non_null(strstr(dip_last_error(), "pool-stages"));

@@ -190,6 +190,7 @@ static void the_model_file_tells_how_it_was_made(void **state)
     options.encode_px = 24;
     options.embed_z = 0.5;
     options.embed_z_form = DIP_EMBED_CENTRED;
+    options.embed_layout = 0.5;
     assert_int_equal(train(archive, &options, 0, &result), DIP_OK);
     assert_int_equal(dip_model_open(&model, support_path("described/models/m.safetensors")),
                      DIP_OK);
@@ -197,7 +198,7 @@ static void the_model_file_tells_how_it_was_made(void **state)
     assert_string_equal(dip_model_metadata(model, "seed"), "1");
     assert_non_null(strstr(dip_model_metadata(model, "training"), "input-px = 16\n"));
     assert_int_equal(dip_model_input_px(model), 24);
-    assert_int_equal(dip_model_dim(model), 64); /* z and h */
+    assert_int_equal(dip_model_dim(model), 64 + 16 * 8); /* z, h and the layout's cells */
     assert_true(fabs(dip_model_modality(model, 0)->bands[0].mean + 12) < 1);
     assert_string_equal(dip_model_modality(model, 1)->bands[1].name, "N");
     dip_model_close(model);

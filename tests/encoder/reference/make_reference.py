@@ -109,8 +109,18 @@ class Net:
         w = self.tensor(name + ".weight", (out, x.shape[1]), x.shape[1] ** -0.5)
         return F.linear(x, w, self.tensor(name + ".bias", (out,), 0.25))
 
+    def layout(self, head, x):
+        """Means of cells of a stage's result, each through the same linear map."""
+        grid, _, channels = self.c["layout"]
+        edges = [i * x.shape[2] // grid for i in range(grid + 1)]
+        rows = [x[:, :, a:b].mean(2) for a, b in zip(edges, edges[1:])]
+        cells = torch.stack([r[:, :, a:b].mean(2) for r in rows for a, b in zip(edges, edges[1:])], 1)
+        y = self.linear(f"{head}.layout", cells.reshape(-1, x.shape[1]), channels)
+        return y.reshape(x.shape[0], -1)
+
     def forward(self, owner, x, training):
-        c, self.training = self.c, training
+        c, self.training, layout = self.c, training, None
+        head = "shared" if c["head_shared"] else owner
         x = self.conv(f"{owner}.conv1", self.round(x), c["width"][0], c["stem"], c["stride"])
         x = self.round(F.relu(self.norm(f"{owner}.bn1", x)))
         if c["pool"]:
@@ -122,13 +132,14 @@ class Net:
                 stride = 2 if stage and not b else 1
                 x = self.block(owner, weights, f"layer{stage + 1}.{b}", x, width, stride)
             pooled.append(self.pool(x))
+            if c["layout"] and stage == c["layout"][1]:
+                layout = self.layout(head, x)
         h = torch.cat(pooled[-c.get("pool_stages", 1):], 1)
-        head = "shared" if c["head_shared"] else owner
         z = h
         if c["hidden"]:
             z = F.relu(self.linear(f"{head}.head.0", z, c["hidden"]))
         z = self.linear(f"{head}.head.{2 if c['hidden'] else 0}", z, c["embed"])
-        return h, z
+        return h, z, layout
 
 
 def write(label, value, rounded):
@@ -140,22 +151,22 @@ def write(label, value, rounded):
 
 
 CONFIGS = {
-    # first: identity shortcut, shared late stage, shared linear head, few images
+    # first: identity shortcut, shared late stage, shared linear head, few images, layout of an early stage
     "a": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
-              bottleneck=False, head_shared=True, hidden=0, embed=32, batch=5,
+              bottleneck=False, head_shared=True, hidden=0, embed=32, batch=5, layout=(5, 0, 6),
               bands={"s1": 2, "s2": 3}),
     # second: pooled stem, nothing shared, two-layer heads, images in sixteens and a rest
     "b": dict(px=21, stem=7, stride=2, pool=True, width=[32, 64], blocks=[1, 2], shared_from=2,
-              bottleneck=False, head_shared=False, hidden=64, embed=32, batch=34,
+              bottleneck=False, head_shared=False, hidden=64, embed=32, batch=34, layout=None,
               bands={"one": 1, "ten": 10}),
-    # third: bottlenecks with and without shortcut, an odd side to stride over, own and shared
+    # third: bottlenecks with and without shortcut, an odd side to stride over, own and shared, layout of the last stage
     "c": dict(px=17, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
-              bottleneck=True, head_shared=True, hidden=0, embed=32, batch=18,
+              bottleneck=True, head_shared=True, hidden=0, embed=32, batch=18, layout=(2, 1, 33),
               bands={"sar": 2, "msi": 12}),
     # fourth: generalised mean of two stages
     "d": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
               bottleneck=False, head_shared=True, hidden=0, embed=32, batch=6, gem=True,
-              pool_stages=2, bands={"red": 1, "blue": 4}),
+              pool_stages=2, layout=(5, 0, 6), bands={"red": 1, "blue": 4}),
 }
 
 
@@ -166,11 +177,15 @@ def results(config, rounded):
         n, px = config["batch"], config["px"]
         x = 1.7 * noise(seed_of(owner), n * px * px * bands).reshape(n, px, px, bands)
         inputs[owner] = x.permute(0, 3, 1, 2)
-        h, z = net.forward(owner, inputs[owner], True)
+        h, z, layout = net.forward(owner, inputs[owner], True)
         out[f"{owner} h"], out[f"{owner} z"] = h, z
         dh = 0.1 * noise(seed_of(owner) ^ 1, h.numel()).reshape(h.shape)
         dz = noise(seed_of(owner) ^ 2, z.numel()).reshape(z.shape)
-        ((h * dh).sum() + (z * dz).sum()).backward()
+        loss = (h * dh).sum() + (z * dz).sum()
+        if layout is not None:
+            out[f"{owner} layout"] = layout
+            loss += (layout * 0.3 * noise(seed_of(owner) ^ 3, layout.numel()).reshape(layout.shape)).sum()
+        loss.backward()
     for owner in config["bands"]:
         with torch.no_grad():
             out[f"{owner} eval"] = net.forward(owner, inputs[owner], False)[1]

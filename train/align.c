@@ -85,7 +85,7 @@ static dip_status open_data(dip_aligner *t, const dip_archive *archive, size_t c
 static void settle_options(dip_aligner *t)
 {
     dip_train_options *o = &t->options.train;
-    o->mde_on = o->msp_on = o->sigreg_on = DIP_LOSS_ON_Z;
+    o->mde_on = o->msp_on = o->sigreg_on = DIP_Z;
     o->msp_source = DIP_NEIGHBOUR_FUSED;
     t->steps = (uint64_t)t->options.steps;
     if (t->steps < t->plan.steps) t->steps = t->plan.steps;
@@ -176,7 +176,7 @@ static dip_status make_buffers(dip_aligner *t)
 {
     const dip_train_options *o = &t->options.train;
     size_t batch = (size_t)o->batch, z = (size_t)o->embed_dim, hidden = t->heads->spec.hidden;
-    bool compared = o->soft > 0 && o->soft_on == DIP_LOSS_ON_H;
+    bool compared = o->soft > 0 && o->soft_on == DIP_H;
     for (uint32_t m = 0; m < t->dataset->modality_count; m++)
         if (dip_heads_width(t->heads, m) > t->widest) t->widest = dip_heads_width(t->heads, m);
     size_t h = compared ? t->widest : 0;
@@ -186,17 +186,19 @@ static dip_status make_buffers(dip_aligner *t)
     for (int side = 0; side < 2; side++) {
         t->x[side] = dip_alloc_aligned(batch * t->widest * sizeof(float));
         t->hidden[side] = dip_alloc_aligned((batch * hidden + 1) * sizeof(float));
-        t->outputs.z[side] = dip_alloc_aligned(batch * z * sizeof(float));
-        t->outputs.dz[side] = dip_alloc_aligned(batch * z * sizeof(float));
-        t->outputs.h[side] = dip_alloc_aligned((batch * h + 1) * sizeof(float));
-        t->outputs.dh[side] = dip_alloc_aligned((batch * h + 1) * sizeof(float));
-        if (!t->x[side] || !t->hidden[side] || !t->outputs.z[side] || !t->outputs.dz[side] ||
-            !t->outputs.h[side] || !t->outputs.dh[side])
+        t->outputs.value[side][DIP_Z] = dip_alloc_aligned(batch * z * sizeof(float));
+        t->outputs.gradient[side][DIP_Z] = dip_alloc_aligned(batch * z * sizeof(float));
+        t->outputs.value[side][DIP_H] = dip_alloc_aligned((batch * h + 1) * sizeof(float));
+        t->outputs.gradient[side][DIP_H] = dip_alloc_aligned((batch * h + 1) * sizeof(float));
+        if (!t->x[side] || !t->hidden[side] || !t->outputs.value[side][DIP_Z] ||
+            !t->outputs.gradient[side][DIP_Z] || !t->outputs.value[side][DIP_H] ||
+            !t->outputs.gradient[side][DIP_H])
             status = DIP_ENOMEM;
     }
     t->compared = compared;
     return status ? status
-                  : dip_objective_create(&t->objective, o, t->dataset->modality_count, z, h);
+                  : dip_objective_create(&t->objective, o, t->dataset->modality_count,
+                                         (const size_t[DIP_OUTPUTS]){z, h});
 }
 
 /* ---- weights, checkpoints ---- */
@@ -444,10 +446,10 @@ static void fini(dip_aligner *t)
     for (int side = 0; side < 2; side++) {
         dip_free_aligned(t->x[side]);
         dip_free_aligned(t->hidden[side]);
-        dip_free_aligned(t->outputs.z[side]);
-        dip_free_aligned(t->outputs.dz[side]);
-        dip_free_aligned(t->outputs.h[side]);
-        dip_free_aligned(t->outputs.dh[side]);
+        dip_free_aligned(t->outputs.value[side][DIP_Z]);
+        dip_free_aligned(t->outputs.gradient[side][DIP_Z]);
+        dip_free_aligned(t->outputs.value[side][DIP_H]);
+        dip_free_aligned(t->outputs.gradient[side][DIP_H]);
     }
     dip_free_aligned(t->d_hidden);
     dip_free_aligned(t->scratch);

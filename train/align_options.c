@@ -34,7 +34,7 @@ const dip_option dip_align_table[] = {
     REAL("soft-temperature", train.soft_temperature, 0.001, 100, "0.1", "temperature of the soft targets"),
     REAL("soft-start", train.soft_start, 0, 1, "0.2", "share of the run after which soft targets begin"),
     CHOICE("soft-source", train.soft_source, "fused|all|first|second|across", "fused", "similarities behind the soft targets"),
-    CHOICE("soft-on", train.soft_on, "inputs|outputs", "inputs", "vectors that those similarities compare"),
+    CHOICE("soft-on", train.soft_on, "outputs|inputs", "inputs", "vectors that those similarities compare"),
     REAL("mde", train.mde, 0, 1000, "0", "weight of the discrepancy between modalities"),
     REAL("msp", train.msp, -1000, 1000, "0", "weight of similar pairs inside a modality; negative pushes them apart"),
     REAL("sigreg", train.sigreg, 0, 1000, "0", "weight of SIGReg, which draws each modality's outputs to a Gaussian"),

@@ -52,7 +52,7 @@ static void make_input(const dip_aligner *t, const dip_pair *pair, int side, dip
 static void keep_input(const dip_aligner *t, int side, size_t i, const float *x, size_t width)
 {
     if (!t->compared) return;
-    float *h = t->outputs.h[side] + i * t->widest;
+    float *h = t->outputs.value[side][DIP_H] + i * t->widest;
     memcpy(h, x, width * sizeof *h);
     memset(h + width, 0, (t->widest - width) * sizeof *h);
 }
@@ -131,7 +131,7 @@ dip_status dip_aligner_step(dip_aligner *t, dip_loss_values *values)
     if (status) return status;
     for (int side = 0; side < 2; side++)
         dip_heads_forward(t->heads, first->modality[side], t->x[side], job.n, t->hidden[side],
-                          t->outputs.z[side]);
+                          t->outputs.value[side][DIP_Z]);
     t->outputs.n = job.n;
     t->outputs.pair = job.order;
     memcpy(t->outputs.modality, first->modality, sizeof t->outputs.modality);
@@ -141,7 +141,7 @@ dip_status dip_aligner_step(dip_aligner *t, dip_loss_values *values)
     memset(t->grads, 0, t->heads->param_count * sizeof *t->grads);
     for (int side = 0; side < 2; side++)
         dip_heads_backward(t->heads, first->modality[side], t->x[side], t->hidden[side], job.n,
-                           t->outputs.dz[side], t->d_hidden, t->grads);
+                           t->outputs.gradient[side][DIP_Z], t->d_hidden, t->grads);
     double norm = dip_optimiser_step(t->optimiser, rate, t->heads->params, t->grads);
     if (!isfinite(norm)) return unstable(t, rate);
     t->last_norm = norm;

@@ -30,7 +30,7 @@ static dip_status make_queue(dip_objective *o, size_t modalities)
 }
 
 dip_status dip_objective_create(dip_objective **out, const dip_train_options *options,
-                                const dip_net_spec *spec)
+                                size_t modalities, const size_t dim[DIP_OUTPUTS])
 {
     size_t pairs = (size_t)options->batch, past = (size_t)options->queue;
     dip_objective *o = dip_calloc(1, sizeof *o);
@@ -38,7 +38,7 @@ dip_status dip_objective_create(dip_objective **out, const dip_train_options *op
     o->options = options;
     size_t widest = 0;
     for (int p = 0; p < DIP_OUTPUTS; p++) {
-        o->dim[p] = dip_net_spec_dim(spec, (dip_output)p);
+        o->dim[p] = dim[p];
         if (o->dim[p] > widest) widest = o->dim[p];
     }
     dip_status status = dip_loss_space_create(&o->space, pairs, widest, past);
@@ -49,7 +49,7 @@ dip_status dip_objective_create(dip_objective **out, const dip_train_options *op
     if (!status && options->sigreg > 0)
         status = dip_sigreg_create(&o->sigreg, pairs, o->dim[options->sigreg_on],
                                    (size_t)options->sigreg_directions);
-    if (!status && past) status = make_queue(o, spec->modality_count);
+    if (!status && past) status = make_queue(o, modalities);
     if (status) {
         dip_objective_destroy(o);
         return status;

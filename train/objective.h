@@ -7,9 +7,12 @@
 
 typedef struct dip_objective dip_objective;
 
-/** The options are borrowed. For up to options->batch pairs a batch, of some two of the spec's modalities. */
+/**
+ * The options are borrowed. For up to options->batch pairs a batch, of some two of the modalities; dim: of each output,
+ * 0 if there is none.
+ */
 dip_status dip_objective_create(dip_objective **out, const dip_train_options *options,
-                                const dip_net_spec *spec);
+                                size_t modalities, const size_t dim[DIP_OUTPUTS]);
 void dip_objective_destroy(dip_objective *objective);
 
 /** Network outputs of a batch, [0] and [1] the two modalities, and the gradients that reach them. */

@@ -170,16 +170,16 @@ static dip_status make_optimiser(dip_session *t)
 static dip_status make_outputs(dip_session *t)
 {
     const size_t batch = (size_t)t->options->batch;
-    for (int m = 0; m < 2; m++) {
-        for (int p = 0; p < DIP_OUTPUTS; p++) {
-            const size_t dim = dip_net_spec_dim(&t->spec, (dip_output)p);
-            if (!dim) continue;
-            t->outputs.value[m][p] = dip_alloc(batch * dim * sizeof(float));
-            t->outputs.gradient[m][p] = dip_alloc(batch * dim * sizeof(float));
+    size_t dim[DIP_OUTPUTS];
+    for (int p = 0; p < DIP_OUTPUTS; p++) {
+        dim[p] = dip_net_spec_dim(&t->spec, (dip_output)p);
+        for (int m = 0; m < 2 && dim[p]; m++) {
+            t->outputs.value[m][p] = dip_alloc(batch * dim[p] * sizeof(float));
+            t->outputs.gradient[m][p] = dip_alloc(batch * dim[p] * sizeof(float));
             if (!t->outputs.value[m][p] || !t->outputs.gradient[m][p]) return DIP_ENOMEM;
         }
     }
-    return dip_objective_create(&t->objective, t->options, &t->spec);
+    return dip_objective_create(&t->objective, t->options, t->spec.modality_count, dim);
 }
 
 static dip_status make_loader(dip_session *t)

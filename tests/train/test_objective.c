@@ -8,13 +8,7 @@
 
 enum { N = 6, Z = 4, H = 5, L = 8, EPOCHS = 11 };
 
-/* Its widths are all that the objective looks at. */
-static const dip_net_spec net = {.modality_count = 2,
-                                 .stage_count = 1,
-                                 .width = {H},
-                                 .embed_dim = Z,
-                                 .layout_grid = 2,
-                                 .layout_channels = L / 4};
+static const size_t dim[DIP_OUTPUTS] = {Z, H, L};
 
 typedef struct rig {
     float z[2][N * Z], h[2][N * H], l[2][N * L], dz[2][N * Z], dh[2][N * H], dl[2][N * L];
@@ -53,7 +47,7 @@ static dip_loss_values run(const dip_train_options *o, uint64_t epoch, rig *r)
     dip_objective *objective = NULL;
     dip_loss_values values;
     const dip_when when = {epoch, EPOCHS, epoch};
-    assert_int_equal(dip_objective_create(&objective, o, &net), DIP_OK);
+    assert_int_equal(dip_objective_create(&objective, o, 2, dim), DIP_OK);
     dip_objective_run(objective, &when, &r->outputs, &values);
     dip_objective_destroy(objective);
     return values;
@@ -139,7 +133,7 @@ static void losses_reach_what_they_are_asked_to(void **state)
         float z = 0, h = 0;
         dip_objective *objective = NULL;
         o.mde_on = o.sigreg_on = on;
-        assert_int_equal(dip_objective_create(&objective, &o, &net), DIP_OK);
+        assert_int_equal(dip_objective_create(&objective, &o, 2, dim), DIP_OK);
         assert_int_equal(dip_objective_uses(objective, DIP_H), on == DIP_H);
         dip_objective_destroy(objective);
         run(&o, 0, &r);
@@ -165,7 +159,7 @@ static void a_full_queue_is_looked_at(void **state)
         o.queue = 10;
         o.queue_negatives = true;
         fill(&r);
-        assert_int_equal(dip_objective_create(&objective, &o, &net), DIP_OK);
+        assert_int_equal(dip_objective_create(&objective, &o, 2, dim), DIP_OK);
         for (int step = 0; step < 3; step++) {
             const dip_when when = {0, EPOCHS, (uint64_t)step};
             r.outputs.pair = others[step];

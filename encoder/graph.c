@@ -124,7 +124,8 @@ static void build_heads(dip_net *net)
         if (net->spec.layout_grid)
             net->heads[h].layout = (dip_linear){
                 .in = dip_net_spec_stage_dim(&net->spec, net->spec.layout_stage),
-                .out = (net->spec.layout_channels + DIP_BLOCK - 1) / DIP_BLOCK * DIP_BLOCK};
+                .out = (net->spec.layout_channels + DIP_BLOCK - 1) / DIP_BLOCK * DIP_BLOCK,
+                .bias = SIZE_MAX};
     }
 }
 
@@ -143,7 +144,7 @@ static dip_status build_structure(dip_net *net)
     const uint32_t modalities = net->spec.modality_count;
     for (uint32_t s = 0; s < net->spec.stage_count; s++) net->block_count += net->spec.blocks[s];
     const size_t units = 1 + (DIP_BLOCK_UNITS + 1) * (size_t)net->block_count;
-    const size_t tensors = modalities * (6 * units + 6) + units + 6;
+    const size_t tensors = modalities * (6 * units + 5) + units + 5;
     net->layers = dip_calloc(modalities * units, sizeof *net->layers);
     net->tensors = dip_calloc(tensors, sizeof *net->tensors);
     net->running = dip_calloc(tensors, sizeof *net->running);
@@ -241,15 +242,12 @@ static void add_block_tensors(dip_net *net, dip_block *block, uint32_t owner, ui
 }
 
 /* `out`: rows that are the tensor's; those beyond are padding. */
-static void add_linear_tensors(dip_net *net, dip_linear *linear, uint32_t out, uint32_t owner,
-                               const char *path)
+static void add_weight_tensor(dip_net *net, dip_linear *linear, uint32_t out, uint32_t owner,
+                              const char *path)
 {
     dip_tensor *t = add_tensor(net, owner, path, "weight", DIP_TENSOR_LINEAR);
     set_shape(t, 2, (uint32_t[]){out, linear->in});
     linear->weight = place_tensor(net, t, (size_t)linear->out * linear->in);
-    t = add_tensor(net, owner, path, "bias", DIP_TENSOR_LINEAR_BIAS);
-    set_shape(t, 1, &out);
-    linear->bias = place_tensor(net, t, linear->out);
 }
 
 /* The MLP's ReLU counts as head.1, as in a PyTorch Sequential. */
@@ -258,10 +256,14 @@ static void add_head_tensors(dip_net *net, dip_head_layers *head)
     for (uint32_t i = 0; i < net->head_depth; i++) {
         char path[16];
         snprintf(path, sizeof path, "head.%u", 2 * i);
-        add_linear_tensors(net, &head->layer[i], head->layer[i].out, head->owner, path);
+        dip_linear *linear = &head->layer[i];
+        add_weight_tensor(net, linear, linear->out, head->owner, path);
+        dip_tensor *t = add_tensor(net, head->owner, path, "bias", DIP_TENSOR_LINEAR_BIAS);
+        set_shape(t, 1, &linear->out);
+        linear->bias = place_tensor(net, t, linear->out);
     }
     if (head->layout.in)
-        add_linear_tensors(net, &head->layout, net->spec.layout_channels, head->owner, "layout");
+        add_weight_tensor(net, &head->layout, net->spec.layout_channels, head->owner, "layout");
 }
 
 static void add_owner_tensors(dip_net *net, uint32_t owner)

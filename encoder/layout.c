@@ -70,6 +70,22 @@ void dip_layout_pool(const dip_net *net, const dip_track *track, const dip_bf16 
     dip_parallel_for(images, pool_task, &job);
 }
 
+/* Takes the mean over an image's cells from each, in net->cell_values; so does the gradient, as the map is symmetric. */
+static void centre(const dip_net *net, size_t images)
+{
+    const size_t cells = (size_t)net->spec.layout_grid * net->spec.layout_grid;
+    const size_t width = net->heads[0].layout.out;
+    float *values = net->cell_values;
+    if (!net->spec.layout_centred) return;
+    for (size_t i = 0; i < images; i++, values += cells * width) {
+        for (size_t c = 0; c < width; c++) {
+            float sum = 0;
+            for (size_t k = 0; k < cells; k++) sum += values[k * width + c];
+            for (size_t k = 0; k < cells; k++) values[k * width + c] -= sum / (float)cells;
+        }
+    }
+}
+
 void dip_layout_forward(const dip_net *net, const dip_track *track, size_t images, float *out)
 {
     const dip_linear *linear = &net->heads[track->head].layout;
@@ -77,6 +93,7 @@ void dip_layout_forward(const dip_net *net, const dip_track *track, size_t image
     const size_t channels = net->spec.layout_channels;
     dip_linear_forward(&net->workspace, linear, net->params, track->cells, n, false,
                        net->cell_values);
+    centre(net, images);
     for (size_t i = 0; i < n; i++)
         memcpy(out + i * channels, net->cell_values + i * linear->out, channels * sizeof *out);
 }
@@ -112,6 +129,7 @@ void dip_layout_backward(dip_net *net, const dip_track *track, const float *d_la
     for (size_t i = 0; i < n; i++)
         memcpy(net->cell_values + i * linear->out, d_layout + i * channels,
                channels * sizeof(float));
+    centre(net, images);
     dip_linear_backward(&net->workspace, linear, net->params, net->grads, track->cells,
                         net->cell_values, n, net->cell_gradient);
     if (!gradient) return;

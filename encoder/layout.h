@@ -2,7 +2,7 @@
  * The layout output: means of cells of a stage's result, each through the same linear map.
  *
  *   cell (i, j) of a stage's result (side, side, channels) averages rows i * side / grid to (i + 1) * side / grid,
- *   columns likewise; layout(i, j) = W cell(i, j) + b
+ *   columns likewise; layout(i, j) = W cell(i, j), centred: less its mean over i and j
  *
  * Inside view: called by the passes of a dip_net and by train/backward.c.
  */

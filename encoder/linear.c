@@ -56,8 +56,8 @@ void dip_linear_forward(const dip_workspace *workspace, const dip_linear *linear
                                       .b_row = linear->out,
                                       .c = out,
                                       .c_row = linear->out,
-                                      .accumulate = true},
-                            .bias = params + linear->bias,
+                                      .accumulate = linear->bias != SIZE_MAX},
+                            .bias = linear->bias != SIZE_MAX ? params + linear->bias : NULL,
                             .relu = relu};
     run(&job);
 }
@@ -79,7 +79,7 @@ void dip_linear_backward(const dip_workspace *workspace, const dip_linear *linea
                                           .c_row = linear->in,
                                           .accumulate = true}};
     run(&weights);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; linear->bias != SIZE_MAX && i < n; i++)
         for (size_t o = 0; o < linear->out; o++)
             grads[linear->bias + o] += d_out[i * linear->out + o];
     if (!d_in) return;

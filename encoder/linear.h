@@ -6,7 +6,7 @@
 
 typedef struct dip_linear {
     uint32_t in, out;    /* multiples of 32 */
-    size_t weight, bias; /* (out, in) and (out) in the flat parameter vector */
+    size_t weight, bias; /* (out, in) and (out) in the flat parameter vector; bias SIZE_MAX: none */
     float *transposed;   /* (in, out), of the last dip_linear_refresh() */
 } dip_linear;
 

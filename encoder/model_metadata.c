@@ -38,14 +38,15 @@ char *dip_network_text(const dip_net_spec *spec)
                                                 "blocks", (int)spec->blocks[i]));
     return to_text(json_pack(
         "{s:i, s:{s:i, s:i, s:b}, s:s, s:o, s:i, s:{s:s, s:i}, s:{s:s, s:i, s:b}, s:i, s:{s:i, "
-        "s:i, s:i}}",
+        "s:i, s:i, s:b}}",
         "input_px", (int)spec->input_px, "stem", "kernel", (int)spec->stem_kernel, "stride",
         (int)spec->stem_stride, "pool", (int)spec->stem_pool, "block", block_names[spec->block],
         "stages", stages, "shared_from", (int)spec->shared_from, "pooling", "kind",
         pooling_names[spec->pooling], "stages", (int)spec->pooled_before + 1, "head", "kind",
         head_names[spec->head], "hidden", (int)spec->head_hidden, "shared", (int)spec->head_shared,
         "embed_dim", (int)spec->embed_dim, "layout", "grid", (int)spec->layout_grid, "stage",
-        (int)spec->layout_stage, "channels", (int)spec->layout_channels));
+        (int)spec->layout_stage, "channels", (int)spec->layout_channels, "centred",
+        (int)spec->layout_centred));
 }
 
 static json_t *band_json(const dip_band *band)
@@ -231,6 +232,7 @@ dip_status dip_network_parse(const char *text, const char *file, dip_net_spec *s
     spec->layout_grid = layout ? read_uint(&r, layout, "grid") : 0;
     spec->layout_stage = layout ? read_uint(&r, layout, "stage") : 0;
     spec->layout_channels = layout ? read_uint(&r, layout, "channels") : 0;
+    spec->layout_centred = layout && read_bool(&r, layout, "centred");
     json_decref(root);
     return r.status;
 }

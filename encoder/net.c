@@ -79,10 +79,11 @@ static void init_layer(dip_net *net, const dip_tensor *t, dip_rng *rng)
 static void init_linear(dip_net *net, const dip_linear *linear, uint32_t out, dip_rng *rng)
 {
     const double bound = 1 / sqrt(linear->in);
-    float *w = net->params + linear->weight, *b = net->params + linear->bias;
+    float *w = net->params + linear->weight;
     for (size_t i = 0; i < (size_t)linear->in * out; i++)
         w[i] = (float)dip_rng_range(rng, -bound, bound);
-    for (size_t o = 0; o < out; o++) b[o] = (float)dip_rng_range(rng, -bound, bound);
+    for (size_t o = 0; linear->bias != SIZE_MAX && o < out; o++)
+        net->params[linear->bias + o] = (float)dip_rng_range(rng, -bound, bound);
 }
 
 static void init_norm(dip_unit *unit, void *context)

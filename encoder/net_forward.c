@@ -293,8 +293,8 @@ static void round8(const dip_net *net, const dip_unit *unit, const dip_bf16 *in,
 
 /*
  * Buffer 0 is a block's input, 1 its shortcut; its units write 2 and 3 in turn, and what the last has written becomes
- * the next block's input. In int8 all are u8 but for shortcuts, which may be negative, and for outputs that are pooled
- * into h, which are rounded afterwards.
+ * the next block's input. In int8 all are u8 but for shortcuts, which may be negative, and for outputs that a head
+ * takes from, which are rounded afterwards.
  */
 static void run_folded_blocks(const dip_net *net, dip_track *track, dip_bf16 *buffer[4],
                               size_t first, size_t images)
@@ -307,20 +307,20 @@ static void run_folded_blocks(const dip_net *net, dip_track *track, dip_bf16 *bu
         dip_bf16 **out = NULL;
         const dip_bf16 *x = buffer[0];
         dip_tap tap;
-        const bool pooled = dip_net_tap(net, b, &tap);
+        const bool tapped = dip_net_tap(net, b, &tap) || b == dip_net_layout_block(net);
         if (block->has_shortcut)
             run_folded(net, &block->shortcut, x, (dip_finish){.kind = kind}, buffer[1], images);
         for (uint32_t u = 0; u <= last; u++, x = *out) {
             dip_finish finish = {.kind = kind, .relu = true};
             if (u == last) add_to(&finish, block, buffer[0], unit8, buffer[1]);
-            if (track->int8 && !(u == last && pooled)) finish.per_unit = 1 / block->unit[u].unit8;
+            if (track->int8 && !(u == last && tapped)) finish.per_unit = 1 / block->unit[u].unit8;
             out = &buffer[2 + u % 2];
             run_folded(net, &block->unit[u], x, finish, *out, images);
         }
         const dip_unit *end = &block->unit[last];
         unit8 = end->unit8;
         tap_block(net, track, b, x, first, images);
-        if (track->int8 && pooled && b + 1 < net->block_count) {
+        if (track->int8 && tapped && b + 1 < net->block_count) {
             round8(net, end, x, buffer[0], unit_pixels(end, images) * end->norm.channels);
             continue;
         }
@@ -345,6 +345,12 @@ static void run_group(const dip_net *net, dip_track *track, const float *input, 
         pool_images(net, buffer[0], net->unit_scale, net->zero_shift, buffer[1], NULL, images);
         buffer[0] = net->buffer[1];
         buffer[1] = net->buffer[0];
+    }
+    if (track->int8) {
+        round8(net, &track->stem, buffer[0], buffer[1], images * side * side * net->spec.width[0]);
+        dip_bf16 *free = buffer[0];
+        buffer[0] = buffer[1];
+        buffer[1] = free;
     }
     run_folded_blocks(net, track, buffer, first, images);
 }

@@ -13,7 +13,7 @@ dip_status dip_net_watch(dip_net *net, size_t modality, const float *input, size
         return dip_fail(DIP_EINVAL, "network: ranges for int8 are watched in a net made for "
                                     "inference, before it is switched to int8");
     net->watching = true;
-    dip_status status = dip_net_forward(net, modality, input, n, NULL, NULL);
+    dip_status status = dip_net_forward(net, modality, input, n, (dip_net_out){NULL});
     net->watching = false;
     return status;
 }

@@ -7,7 +7,8 @@
  *   a stage's result, averaged in grid x grid cells -> a linear map of each cell -> layout (grid, grid, channels)
  *
  * h and z tell what a tile shows, wherever in the tile it lies; layout tells what lies where. Twins are cut from
- * the same ground, so they agree in it, and places of one kind do not: it finds the twin among its like.
+ * the same ground, so they agree in it, and places of one kind do not: it finds the twin among its like. Centred, it
+ * leaves to h and z what all of the tile has in common.
  *
  * A residual block is basic, 3x3 - 3x3, or a bottleneck, 1x1 - 3x3 - 1x1 to four times the width; the block that begins
  * stage i > 0 has stride 2 in its first 3x3. [He et al., CVPR 2016; the stride's place as in torchvision and timm]
@@ -56,6 +57,7 @@ typedef struct dip_net_spec {
     uint32_t layout_grid;     /* cells a side of the layout; 0: the net has none */
     uint32_t layout_stage;    /* whose result the cells average */
     uint32_t layout_channels; /* of a cell */
+    bool layout_centred;      /* the cells' mean is taken from each */
     uint32_t modality_count;
     dip_modality
         modality[DIP_MAX_MODALITIES]; /* names, bands and the statistics that normalise them */

@@ -45,9 +45,10 @@ const dip_option dip_train_table[] = {
     FLAG("head-shared", head_shared, "yes", "one head for all modalities"),
     INT("head-hidden", head_hidden, 32, 8192, "256", "hidden width of an mlp head"),
     INT("embed-dim", embed_dim, 32, 8192, "128", "width of the projection"),
-    INT("layout-grid", layout_grid, 0, 64, "4", "cells a side of the layout, at most its stage's; 0: none"),
-    INT("layout-stage", layout_stage, 0, DIP_MAX_STAGES - 1, "2", "stage whose result the cells average, at most the last"),
-    INT("layout-channels", layout_channels, 1, 1024, "8", "values of a cell"),
+    INT("layout-grid", layout_grid, 0, 64, "8", "cells a side of the layout, at most its stage's; 0: none"),
+    INT("layout-stage", layout_stage, 0, DIP_MAX_STAGES - 1, "1", "stage whose result the cells average, at most the last"),
+    INT("layout-channels", layout_channels, 1, 1024, "4", "values of a cell"),
+    FLAG("layout-centred", layout_centred, "yes", "take the cells' mean from each cell"),
     FLAG("zero-last", zero_last, "yes", "residual branches begin at zero"),
     HEADING("Objective"),
     REAL("mim", mim, 0, 1000, "1", "weight of the contrast between modalities"),
@@ -234,11 +235,13 @@ static void set_layout(const dip_train_options *options, dip_net_spec *spec)
 {
     const uint32_t last = spec->stage_count - 1, stage = (uint32_t)options->layout_stage;
     spec->layout_grid = spec->layout_stage = spec->layout_channels = 0;
+    spec->layout_centred = false;
     if (!options->layout_grid) return;
     spec->layout_stage = stage < last ? stage : last;
     const uint32_t side = dip_net_spec_stage_side(spec, spec->layout_stage);
     spec->layout_grid = options->layout_grid < side ? (uint32_t)options->layout_grid : side;
     spec->layout_channels = (uint32_t)options->layout_channels;
+    spec->layout_centred = options->layout_centred;
 }
 
 dip_status dip_train_network(const dip_train_options *options, dip_net_spec *spec)

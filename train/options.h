@@ -27,7 +27,7 @@ typedef struct dip_train_options {
     bool freeze;
     /* network */
     int64_t input_px, encode_px, stem_kernel, stem_stride;
-    bool stem_pool;
+    bool stem_pool, layout_centred;
     int block; /* dip_block_kind */
     const char *widths, *blocks;
     int pool; /* dip_pooling */

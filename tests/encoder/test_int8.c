@@ -355,25 +355,26 @@ static void check_net(dip_block_kind block, bool pool)
     float before[BATCH * DIM], int8[BATCH * DIM], again[BATCH * DIM], other[BATCH * DIM];
     assert_int_equal(dip_net_create(&net, &spec, BATCH, DIP_NET_INFER), DIP_OK);
     dip_net_init(net, &rng, false);
-    assert_int_equal(dip_net_forward(net, 0, input, BATCH, NULL, before), DIP_OK);
-    assert_int_equal(dip_net_forward(net, 1, input, BATCH, NULL, other), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 0, input, BATCH, (dip_net_out){before}), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 1, input, BATCH, (dip_net_out){other}), DIP_OK);
     assert_int_equal(dip_net_watch(net, 0, input, BATCH / 2), DIP_OK);
     assert_int_equal(dip_net_watch(net, 0, input, BATCH), DIP_OK);
     assert_int_equal(dip_net_use_int8(net, 0), DIP_OK);
-    assert_int_equal(dip_net_forward(net, 0, input, BATCH, NULL, int8), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 0, input, BATCH, (dip_net_out){int8}), DIP_OK);
     assert_memory_not_equal(int8, before, sizeof before);
     assert_true(least_cosine(before, int8, BATCH) > 0.995);
     /* one by one, and on one thread, to the bit */
     dip_threads_set(1);
     for (size_t i = 0; i < BATCH; i++)
         assert_int_equal(
-            dip_net_forward(net, 0, input + i * 32 * 32 * BANDS, 1, NULL, again + i * DIM), DIP_OK);
+            dip_net_forward(net, 0, input + i * 32 * 32 * BANDS, 1, (dip_net_out){again + i * DIM}),
+            DIP_OK);
     assert_memory_equal(int8, again, sizeof int8);
     /* the other modality, and this one after a refresh, know nothing of it */
-    assert_int_equal(dip_net_forward(net, 1, input, BATCH, NULL, again), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 1, input, BATCH, (dip_net_out){again}), DIP_OK);
     assert_memory_equal(other, again, sizeof again);
     dip_net_refresh(net);
-    assert_int_equal(dip_net_forward(net, 0, input, BATCH, NULL, again), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 0, input, BATCH, (dip_net_out){again}), DIP_OK);
     assert_memory_equal(before, again, sizeof again);
     dip_net_destroy(net);
     free(input);

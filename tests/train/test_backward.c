@@ -49,6 +49,7 @@ static dip_net_spec spec_of(char name, size_t *batch)
                        : c ? 2
                            : 5,
         .layout_stage = c,
+        .layout_centred = name == 'a',
         .layout_channels = b   ? 0
                            : c ? 33
                                : 6,

@@ -115,7 +115,11 @@ class Net:
         edges = [i * x.shape[2] // grid for i in range(grid + 1)]
         rows = [x[:, :, a:b].mean(2) for a, b in zip(edges, edges[1:])]
         cells = torch.stack([r[:, :, a:b].mean(2) for r in rows for a, b in zip(edges, edges[1:])], 1)
-        y = self.linear(f"{head}.layout", cells.reshape(-1, x.shape[1]), channels)
+        w = self.tensor(f"{head}.layout.weight", (channels, x.shape[1]), x.shape[1] ** -0.5)
+        y = F.linear(cells.reshape(-1, x.shape[1]), w)
+        y = y.reshape(x.shape[0], grid * grid, channels)
+        if self.c["centred"]:
+            y = y - y.mean(1, keepdim=True)
         return y.reshape(x.shape[0], -1)
 
     def forward(self, owner, x, training):
@@ -153,7 +157,7 @@ def write(label, value, rounded):
 CONFIGS = {
     # first: identity shortcut, shared late stage, shared linear head, few images, layout of an early stage
     "a": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
-              bottleneck=False, head_shared=True, hidden=0, embed=32, batch=5, layout=(5, 0, 6),
+              bottleneck=False, head_shared=True, hidden=0, embed=32, batch=5, layout=(5, 0, 6), centred=True,
               bands={"s1": 2, "s2": 3}),
     # second: pooled stem, nothing shared, two-layer heads, images in sixteens and a rest
     "b": dict(px=21, stem=7, stride=2, pool=True, width=[32, 64], blocks=[1, 2], shared_from=2,
@@ -161,12 +165,12 @@ CONFIGS = {
               bands={"one": 1, "ten": 10}),
     # third: bottlenecks with and without shortcut, an odd side to stride over, own and shared, layout of the last stage
     "c": dict(px=17, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
-              bottleneck=True, head_shared=True, hidden=0, embed=32, batch=18, layout=(2, 1, 33),
+              bottleneck=True, head_shared=True, hidden=0, embed=32, batch=18, layout=(2, 1, 33), centred=False,
               bands={"sar": 2, "msi": 12}),
     # fourth: generalised mean of two stages
     "d": dict(px=16, stem=3, stride=1, pool=False, width=[32, 64], blocks=[2, 1], shared_from=1,
               bottleneck=False, head_shared=True, hidden=0, embed=32, batch=6, gem=True,
-              pool_stages=2, layout=(5, 0, 6), bands={"red": 1, "blue": 4}),
+              pool_stages=2, layout=(5, 0, 6), centred=False, bands={"red": 1, "blue": 4}),
 }
 
 

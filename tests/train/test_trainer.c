@@ -198,7 +198,7 @@ static void the_model_file_tells_how_it_was_made(void **state)
     assert_string_equal(dip_model_metadata(model, "seed"), "1");
     assert_non_null(strstr(dip_model_metadata(model, "training"), "input-px = 16\n"));
     assert_int_equal(dip_model_input_px(model), 24);
-    assert_int_equal(dip_model_dim(model), 64 + 16 * 8); /* z, h and the layout's cells */
+    assert_int_equal(dip_model_dim(model), 64 + 64 * 4); /* z, h and the layout's cells */
     assert_true(fabs(dip_model_modality(model, 0)->bands[0].mean + 12) < 1);
     assert_string_equal(dip_model_modality(model, 1)->bands[1].name, "N");
     dip_model_close(model);

@@ -4,7 +4,7 @@
 #
 #   DATA=folder   pairs to import (diptych import --help says in which forms); without it, land is simulated
 #   OUT=folder    where all goes, default: demo      SEED=number   of simulation and training, default: 1
-#   PLACES=n      simulated places, default: 2000    EPOCHS=n      of training, default: 30 for simulated places
+#   PLACES=n      simulated places, default: 2000    EPOCHS=n      of training, default: 12 for simulated places
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=build/diptych
@@ -45,7 +45,7 @@ run info "$archive"
 say "2  learn two encoders into one space, without labels"
 case $epochs in
     default) run train "$archive" --seed "$seed" ;;
-    *) run train "$archive" --seed "$seed" --epochs "${epochs:-30}" ;;
+    *) run train "$archive" --seed "$seed" --epochs "${epochs:-12}" ;;
 esac
 
 say "3  compute the embedding of every tile"

@@ -105,7 +105,7 @@ static void what_does_not_fit_together_is_refused(void **state)
         options.embed_z = 0;
         options.embed_h = 1;
         options.eval_every = 0;
-        options.layout = options.embed_layout = 0;
+        options.soft = options.layout = options.embed_layout = 0;
         assert_int_equal(dip_options_set(dip_train_table, &options, cases[i][0], cases[i][1]),
                          DIP_OK);
         assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);

@@ -230,6 +230,17 @@ static dip_status read_list(const char *name, const char *text, uint32_t *out, u
                     text, DIP_MAX_STAGES);
 }
 
+/* Of the layout's stage, where the images are smallest: in training, or when encoding. */
+static uint32_t layout_side(const dip_train_options *options, dip_net_spec *spec)
+{
+    const uint32_t px = spec->input_px;
+    if (options->encode_px && options->encode_px < px)
+        spec->input_px = (uint32_t)options->encode_px;
+    const uint32_t side = dip_net_spec_stage_side(spec, spec->layout_stage);
+    spec->input_px = px;
+    return side;
+}
+
 /* A net of fewer stages or smaller images has the layout that it can have. */
 static void set_layout(const dip_train_options *options, dip_net_spec *spec)
 {
@@ -238,7 +249,7 @@ static void set_layout(const dip_train_options *options, dip_net_spec *spec)
     spec->layout_centred = false;
     if (!options->layout_grid) return;
     spec->layout_stage = stage < last ? stage : last;
-    const uint32_t side = dip_net_spec_stage_side(spec, spec->layout_stage);
+    const uint32_t side = layout_side(options, spec);
     spec->layout_grid = options->layout_grid < side ? (uint32_t)options->layout_grid : side;
     spec->layout_channels = (uint32_t)options->layout_channels;
     spec->layout_centred = options->layout_centred;

@@ -128,6 +128,23 @@ static void no_more_stages_are_pooled_than_there_are(void **state)
     assert_non_null(strstr(dip_last_error(), "pool-stages"));
 }
 
+/* The model's images may be smaller than those of training; its layout is the same. */
+static void layouts_fit_where_images_are_smallest(void **state)
+{
+    (void)state;
+    char *argv[] = {(char *)"train", (char *)"--encode-px=40", NULL};
+    dip_train_options options = parse(2, argv);
+    dip_net_spec spec = {.modality_count = 1, .modality = {{.name = "s1", .band_count = 2}}};
+    assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
+    assert_int_equal(spec.input_px, 96);
+    assert_int_equal(spec.layout_grid, 5);
+    spec.input_px = 40;
+    assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
+    options.encode_px = 120;
+    assert_int_equal(dip_train_network(&options, &spec), DIP_OK);
+    assert_int_equal(spec.layout_grid, 8);
+}
+
 static void text_tells_what_decides_the_result(void **state)
 {
     (void)state;
@@ -159,6 +176,7 @@ int main(void)
         cmocka_unit_test(unknown_preset_is_refused_by_the_parser),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(no_more_stages_are_pooled_than_there_are),
+        cmocka_unit_test(layouts_fit_where_images_are_smallest),
         cmocka_unit_test(text_tells_what_decides_the_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
  */
 #include "encoder/conv.h"
 
+#include <float.h>
 #include <math.h>
 
 static size_t round_up(size_t n) { return (n + DIP_BLOCK - 1) / DIP_BLOCK * DIP_BLOCK; }
@@ -128,12 +129,12 @@ dip_conv_pass dip_conv_pass_int8(const dip_conv_pass *pass)
     return words;
 }
 
-/* What a 1 is worth: the largest weight is 127. */
+/* What a 1 is worth: the largest weight is 127. By less than a normal number weights cannot be divided: they are zero. */
 static float int8_unit(const float *weights, size_t n)
 {
     float most = 0;
     for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf(weights[i]));
-    return most > 0 ? most / 127 : 1;
+    return most / 127 >= FLT_MIN ? most / 127 : 1;
 }
 
 /* One column of all panels of a pass; k past the window is zero. */

@@ -303,6 +303,24 @@ static void check_conv(const dip_kernel *body, const conv_case *t)
     dip_workspace_fini(&workspace);
 }
 
+/* Weights that have decayed to almost nothing are nothing. */
+static void test_tiny_weights(void **state)
+{
+    (void)state;
+    const dip_conv conv = {64, 4, 32, 1, 1};
+    dip_conv_pass pass;
+    float weights[64 * 32], unit[32];
+    dip_conv_forward_pass(&pass, &conv);
+    pass = dip_conv_pass_int8(&pass);
+    const size_t values = dip_conv_pass_panels(&pass);
+    dip_bf16 *panels = calloc(values, sizeof *panels);
+    for (size_t i = 0; i < 64 * 32; i++) weights[i] = i % 2 ? 1e-44f : -2.6e-43f;
+    dip_conv_pack_int8(&conv, weights, NULL, 0, panels, unit);
+    for (size_t o = 0; o < 32; o++) assert_float_equal(unit[o], 1, 0);
+    for (size_t i = 0; i < values; i++) assert_int_equal(panels[i], 0);
+    free(panels);
+}
+
 static void test_convolutions(void **state)
 {
     (void)state;
@@ -335,12 +353,12 @@ static dip_net_spec small_spec(dip_block_kind block, bool pool)
     return spec;
 }
 
-static double least_cosine(const float *a, const float *b, size_t n)
+static double least_cosine(const float *a, const float *b, size_t n, size_t dim)
 {
     double least = 1;
-    for (size_t i = 0; i < n; i++, a += DIM, b += DIM) {
+    for (size_t i = 0; i < n; i++, a += dim, b += dim) {
         double ab = 0, aa = 0, bb = 0;
-        for (size_t k = 0; k < DIM; k++)
+        for (size_t k = 0; k < dim; k++)
             ab += (double)a[k] * b[k], aa += (double)a[k] * a[k], bb += (double)b[k] * b[k];
         least = fmin(least, ab / sqrt(aa * bb));
     }
@@ -362,7 +380,7 @@ static void check_net(dip_block_kind block, bool pool)
     assert_int_equal(dip_net_use_int8(net, 0), DIP_OK);
     assert_int_equal(dip_net_forward(net, 0, input, BATCH, (dip_net_out){int8}), DIP_OK);
     assert_memory_not_equal(int8, before, sizeof before);
-    assert_true(least_cosine(before, int8, BATCH) > 0.995);
+    assert_true(least_cosine(before, int8, BATCH, DIM) > 0.995);
     /* one by one, and on one thread, to the bit */
     dip_threads_set(1);
     for (size_t i = 0; i < BATCH; i++)
@@ -386,6 +404,46 @@ static void test_nets(void **state)
     check_net(DIP_BLOCK_BASIC, false);
     check_net(DIP_BLOCK_BASIC, true);
     check_net(DIP_BLOCK_BOTTLENECK, false);
+}
+
+/* A layout of either stage, of more images than go through the net together. */
+static void check_layout(dip_block_kind block, uint32_t stage)
+{
+    enum { MANY = 70, GRID = 4, CELL = 3, VALUES = GRID * GRID * CELL, IMAGE = 32 * 32 * BANDS };
+    dip_net_spec spec = small_spec(block, false);
+    spec.layout_grid = GRID;
+    spec.layout_stage = stage;
+    spec.layout_channels = CELL;
+    spec.layout_centred = true;
+    dip_net *net = NULL;
+    float *input = random_float(&rng, MANY * IMAGE);
+    float before[MANY * VALUES], int8[MANY * VALUES], again[VALUES];
+    assert_int_equal(dip_net_create(&net, &spec, MANY, DIP_NET_INFER), DIP_OK);
+    dip_net_init(net, &rng, false);
+    assert_int_equal(dip_net_forward(net, 0, input, MANY, (dip_net_out){[DIP_LAYOUT] = before}),
+                     DIP_OK);
+    assert_int_equal(dip_net_watch(net, 0, input, MANY), DIP_OK);
+    assert_int_equal(dip_net_use_int8(net, 0), DIP_OK);
+    assert_int_equal(dip_net_forward(net, 0, input, MANY, (dip_net_out){[DIP_LAYOUT] = int8}),
+                     DIP_OK);
+    assert_memory_not_equal(int8, before, sizeof before);
+    assert_true(least_cosine(before, int8, MANY, VALUES) > 0.99);
+    for (size_t i = 0; i < MANY; i += 23) {
+        assert_int_equal(
+            dip_net_forward(net, 0, input + i * IMAGE, 1, (dip_net_out){[DIP_LAYOUT] = again}),
+            DIP_OK);
+        assert_memory_equal(int8 + i * VALUES, again, sizeof again);
+    }
+    dip_net_destroy(net);
+    free(input);
+}
+
+static void test_layouts(void **state)
+{
+    (void)state;
+    check_layout(DIP_BLOCK_BASIC, 0);
+    check_layout(DIP_BLOCK_BASIC, 1);
+    check_layout(DIP_BLOCK_BOTTLENECK, 0);
 }
 
 static void test_refusals(void **state)
@@ -416,8 +474,10 @@ int main(void)
         cmocka_unit_test_setup(test_product, seed),
         cmocka_unit_test_setup(test_bytes_from_values, seed),
         cmocka_unit_test_setup(test_finish, seed),
+        cmocka_unit_test_setup(test_tiny_weights, seed),
         cmocka_unit_test_setup(test_convolutions, seed),
         cmocka_unit_test_setup(test_nets, seed),
+        cmocka_unit_test_setup(test_layouts, seed),
         cmocka_unit_test_setup(test_refusals, seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,16 @@ dip_status dip_net_load(dip_net *net, const dip_safetensors *file, const char *p
     return status;
 }
 
+/* Values are divided by them. */
+static dip_status check_scales(const float *scale, size_t n, const char *name, const char *path)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(scale[i] > 0))
+            return dip_fail(DIP_ECORRUPT, "'%s': tensor '%s' has a value that is not above zero",
+                            path, name);
+    return DIP_OK;
+}
+
 static dip_status read_constants(dip_model *model, const char *path)
 {
     const dip_net_spec *spec = dip_net_get_spec(model->net);
@@ -116,10 +126,11 @@ static dip_status read_constants(dip_model *model, const char *path)
             int part = i / 2;
             bool scale = i % 2;
             uint32_t dim = (uint32_t)dip_embedding_part_dim(model->embedding, part);
+            float *values = constant_values(model->embedding, m, part, scale);
             if (!(parts->part[part].weight > 0)) continue;
             constant_name(spec, m, part, scale, name);
-            status = dip_tensor_read(model->file, path, name, &dim, 1,
-                                     constant_values(model->embedding, m, part, scale));
+            status = dip_tensor_read(model->file, path, name, &dim, 1, values);
+            if (!status && scale) status = check_scales(values, dim, name, path);
         }
     }
     return status;

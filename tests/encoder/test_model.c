@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-enum { PX = 16, TILES = 5, DIM = 32 };
+enum { PX = 16, TILES = 5, DIM = 32, GRID = 4, CELL = 3, LAYOUT = GRID * GRID * CELL };
 
 static char folder[64];
 
@@ -74,6 +74,10 @@ static rig make_rig(dip_embed_spec parts)
 {
     rig r = {.spec = tiny()};
     dip_rng rng;
+    if (parts.part[DIP_LAYOUT].weight > 0) {
+        r.spec.layout_grid = GRID;
+        r.spec.layout_channels = CELL;
+    }
     dip_rng_init(&rng, 3, 0);
     assert_int_equal(dip_net_create(&r.net, &r.spec, 8, DIP_NET_TRAIN), DIP_OK);
     dip_net_init(r.net, &rng, false);
@@ -297,14 +301,17 @@ static void wrong_metadata_is_refused(void **state)
          "\"pooling\":{\"kind\":\"gem\",\"stages\":2}}",
          "stages"},
         {"{\"input_px\":16,\"input_px\":17}", "JSON"}};
-    dip_net_spec spec = {
-        .block = DIP_BLOCK_BOTTLENECK, .pooling = DIP_POOLING_GEM, .pooled_before = 1};
+    dip_net_spec spec = {.block = DIP_BLOCK_BOTTLENECK,
+                         .pooling = DIP_POOLING_GEM,
+                         .pooled_before = 1,
+                         .layout_grid = 4};
     dip_embed_spec embedding;
     assert_int_equal(dip_network_parse(good, "f", &spec), DIP_OK);
     /* a file from before there was a choice */
     assert_int_equal(spec.block, DIP_BLOCK_BASIC);
     assert_int_equal(spec.pooling, DIP_POOLING_MEAN);
     assert_int_equal(spec.pooled_before, 0);
+    assert_int_equal(spec.layout_grid, 0);
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         assert_int_equal(dip_network_parse(networks[i][0], "f", &spec), DIP_EFORMAT);
         assert_non_null(strstr(dip_last_error(), networks[i][1]));
@@ -319,6 +326,11 @@ static void wrong_metadata_is_refused(void **state)
     assert_int_equal(
         dip_embedding_parse("{\"views\":1,\"z\":{\"weight\":1,\"form\":\"odd\"}}", "f", &embedding),
         DIP_EFORMAT);
+    assert_int_equal(dip_embedding_parse("{\"views\":1,\"z\":{\"weight\":1,\"form\":\"unit\"},"
+                                         "\"h\":{\"weight\":0,\"form\":\"unit\"}}",
+                                         "f", &embedding),
+                     DIP_OK);
+    assert_true(embedding.part[DIP_LAYOUT].weight == 0); /* a file from before there was one */
 }
 
 static void texts_come_back(void **state)
@@ -328,7 +340,13 @@ static void texts_come_back(void **state)
     spec.block = DIP_BLOCK_BOTTLENECK;
     spec.pooling = DIP_POOLING_GEM;
     spec.pooled_before = spec.stage_count - 1;
-    dip_embed_spec parts = {.part = {{0.1, DIP_EMBED_CENTRED}, {1.0 / 3, DIP_EMBED_STANDARD}},
+    spec.layout_grid = GRID;
+    spec.layout_stage = 1;
+    spec.layout_channels = CELL;
+    spec.layout_centred = true;
+    dip_embed_spec parts = {.part = {{0.1, DIP_EMBED_CENTRED},
+                                     {1.0 / 3, DIP_EMBED_STANDARD},
+                                     {0.25, DIP_EMBED_CENTRED}},
                             .views = 4};
     dip_embed_spec parts_read;
     char *network = dip_network_text(&spec),
@@ -342,6 +360,8 @@ static void texts_come_back(void **state)
     assert_int_equal(dip_embedding_parse(embedding, "f", &parts_read), DIP_OK);
     assert_true(parts_read.part[0].weight == 0.1 && parts_read.part[1].weight == 1.0 / 3);
     assert_int_equal(parts_read.part[1].form, DIP_EMBED_STANDARD);
+    assert_true(parts_read.part[DIP_LAYOUT].weight == 0.25);
+    assert_int_equal(parts_read.part[DIP_LAYOUT].form, DIP_EMBED_CENTRED);
     assert_int_equal(parts_read.views, 4);
     dip_free(network);
     dip_free(modalities);
@@ -450,6 +470,11 @@ static void constants_are_kept_in_the_file(void **state)
     assert_int_equal(dip_model_encode(model, 0, set.list, TILES, after), DIP_OK);
     dip_model_close(model);
     assert_memory_not_equal(before, after, sizeof before);
+    /* a scale of 0 would make vectors that are no numbers */
+    dip_embedding_scale(r.embedding, 1, DIP_H)[7] = 0;
+    assert_int_equal(dip_model_write(model_path(), r.net, &r.spec, r.embedding, NULL, 0), DIP_OK);
+    assert_int_equal(dip_model_open(&model, model_path()), DIP_ECORRUPT);
+    assert_non_null(strstr(dip_last_error(), "optical.embedding.h.scale"));
     free_rig(&r);
 }
 
@@ -475,6 +500,29 @@ static void views_make_it_blind_to_orientation(void **state)
     }
 }
 
+/* With eight views, a turned tile has the turned layout of the tile itself. */
+static void layouts_of_views_are_turned_back(void **state)
+{
+    (void)state;
+    static tile_set set;
+    static float turned[2][PX * PX];
+    float vectors[2 * LAYOUT], want[LAYOUT];
+    rig r = make_rig((dip_embed_spec){.part = {[DIP_LAYOUT] = {1, DIP_EMBED_UNIT}}, .views = 8});
+    dip_model *model = write_and_open(&r);
+    assert_int_equal(dip_model_dim(model), LAYOUT);
+    for (unsigned o = 1; o < 8; o++) {
+        make_tiles(&set, 2);
+        for (int b = 0; b < 2; b++) dip_orient(set.pixels[0][b], o % 4, o >= 4, PX, 1, turned[b]);
+        for (int b = 0; b < 2; b++) set.tiles[1].planes[b].pixels = turned[b];
+        assert_int_equal(dip_model_encode(model, 0, set.list, 2, vectors), DIP_OK);
+        dip_orient(vectors, o % 4, o >= 4, GRID, CELL, want);
+        assert_true(dot(vectors, vectors + LAYOUT, LAYOUT) < 0.999);
+        assert_true(dot(want, vectors + LAYOUT, LAYOUT) > 0.9999);
+    }
+    dip_model_close(model);
+    free_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +539,7 @@ int main(void)
         cmocka_unit_test(centring_takes_the_mean_away),
         cmocka_unit_test(constants_are_kept_in_the_file),
         cmocka_unit_test(views_make_it_blind_to_orientation),
+        cmocka_unit_test(layouts_of_views_are_turned_back),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -75,15 +75,17 @@ static dip_status check_layout(const dip_net_spec *spec)
     const uint32_t side = dip_net_spec_stage_side(spec, spec->layout_stage);
     if (spec->layout_grid > side)
         return dip_fail(DIP_EINVAL,
-                        "network: layout_grid is %u; stage %u has %u pixels a side at an input of "
-                        "%u pixels",
-                        spec->layout_grid, spec->layout_stage, side, spec->input_px);
+                        "network: layout_grid is %u; it must be at most %u: so many pixels a side "
+                        "has stage %u at an input of %u pixels",
+                        spec->layout_grid, side, spec->layout_stage, spec->input_px);
     status = check_range("layout_channels", spec->layout_channels, 1, MAX_DIM);
     const uint64_t cells = (uint64_t)spec->layout_grid * spec->layout_grid;
     if (!status && cells * spec->layout_channels > MAX_DIM)
-        status = dip_fail(DIP_EINVAL,
-                          "network: a layout of %u x %u cells of %u values; at most %d values",
-                          spec->layout_grid, spec->layout_grid, spec->layout_channels, MAX_DIM);
+        status =
+            dip_fail(DIP_EINVAL,
+                     "network: a layout of %u x %u cells of %u values has more than %d values; "
+                     "make layout_grid or layout_channels smaller",
+                     spec->layout_grid, spec->layout_grid, spec->layout_channels, MAX_DIM);
     return status;
 }
 

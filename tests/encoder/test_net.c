@@ -123,6 +123,29 @@ static void test_table_is_checked(void **state)
     }
 }
 
+/* What a file may say of the layout: too large, nowhere, or nothing. */
+static void test_layouts_are_checked(void **state)
+{
+    (void)state;
+    static const wrong_case cases[] = {WRONG(layout_grid, 11),    WRONG(layout_grid, 1000000),
+                                       WRONG(layout_stage, 2),    WRONG(layout_stage, 1000000),
+                                       WRONG(layout_channels, 0), WRONG(layout_channels, 1000000)};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dip_net_spec spec = small_spec(); /* stage 0 has 10 pixels a side */
+        spec.layout_grid = 10;
+        spec.layout_channels = 81;
+        assert_int_equal(dip_net_spec_check(&spec), DIP_OK);
+        memcpy((char *)&spec + cases[i].offset, &cases[i].value, sizeof(uint32_t));
+        assert_int_equal(dip_net_spec_check(&spec), DIP_EINVAL);
+        assert_non_null(strstr(dip_last_error(), cases[i].field));
+    }
+    dip_net_spec spec = small_spec();
+    spec.layout_grid = 10;
+    spec.layout_channels = 82;
+    assert_int_equal(dip_net_spec_check(&spec), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "smaller"));
+}
+
 static void test_names_of_modalities_are_checked(void **state)
 {
     (void)state;
@@ -524,10 +547,47 @@ static void test_out_of_memory(void **state)
     }
 }
 
+static void read_tensor(const dip_net *net, const char *name, float *out)
+{
+    size_t i = 0;
+    while (strcmp(dip_net_tensor(net, i)->name, name) != 0) i++;
+    dip_net_tensor_get(net, i, out);
+}
+
+/* One cell of the last stage averages what h does, so the layout is its map of h. */
+static void test_layout_maps_cells(void **state)
+{
+    (void)state;
+    enum { CELL = 5, WIDTH = 64 };
+    dip_net_spec spec = small_spec();
+    spec.layout_grid = 1;
+    spec.layout_stage = 1;
+    spec.layout_channels = CELL;
+    dip_net *net = open_net(&spec, DIP_NET_INFER);
+    float *input = noise(BATCH * 20 * 20 * 2, 5), weight[CELL * WIDTH], layout[BATCH * CELL];
+    float *h = calloc(BATCH * WIDTH, sizeof *h);
+    dip_rng rng;
+    dip_rng_init(&rng, 6, 0);
+    dip_net_init(net, &rng, false);
+    read_tensor(net, "shared.layout.weight", weight);
+    assert_int_equal(
+        dip_net_forward(net, 0, input, BATCH, (dip_net_out){[DIP_H] = h, [DIP_LAYOUT] = layout}),
+        DIP_OK);
+    for (size_t i = 0; i < BATCH * CELL; i++) {
+        double want = 0;
+        for (size_t k = 0; k < WIDTH; k++)
+            want += (double)h[i / CELL * WIDTH + k] * weight[i % CELL * WIDTH + k];
+        assert_float_equal(layout[i], want, 1e-4);
+    }
+    dip_net_destroy(net);
+    free(input), free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_checked),
+        cmocka_unit_test(test_layouts_are_checked),
         cmocka_unit_test(test_names_of_modalities_are_checked),
         cmocka_unit_test(test_tensor_names),
         cmocka_unit_test(test_tensors_of_bottlenecks),
@@ -539,6 +599,7 @@ int main(void)
         cmocka_unit_test(test_folding_changes_nothing),
         cmocka_unit_test(test_embedding_depends_on_the_tile_alone),
         cmocka_unit_test(test_running_statistics_follow_the_batch),
+        cmocka_unit_test(test_layout_maps_cells),
         cmocka_unit_test(test_nan_comes_out),
         cmocka_unit_test(test_calls_are_checked),
         cmocka_unit_test(test_out_of_memory),

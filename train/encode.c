@@ -337,9 +337,8 @@ static dip_status encode_modality(job *j)
 {
     uint64_t *todo = NULL;
     dip_status status = list_todo(j, &todo, &j->todo_count);
-    if (status) return status;
     j->todo = todo;
-    if (j->todo_count && j->options->int8) status = use_int8(j);
+    if (j->todo_count && j->options->int8 && !status) status = use_int8(j);
     if (j->todo_count && !status) status = run_stages(j, todo);
     dip_ids_free(todo);
     return status;

@@ -4,7 +4,7 @@
  *   layer   one set of convolution weights; owned by a modality or shared
  *   unit    a layer seen by one modality: its batch norm and its activations
  *   block   two or three units, a shortcut, their sum
- *   track   one modality's way from input to h: stem, blocks, pooling
+ *   track   one modality's way from input to h and cells: stem, blocks, pooling
  *   head    h -> z, and cells -> layout
  *
  * A TRAIN net keeps in each track what the backward pass reads; an INFER net has folded panels in each unit and four
@@ -150,7 +150,7 @@ static inline dip_cell dip_layout_cell(uint32_t i, uint32_t grid, uint32_t side)
                       (column + 1) * side / grid};
 }
 
-/** Applies the loops that have no sums to `images` images, in tasks of fixed size. */
+/** Applies the affine map to `pixels` pixels, in tasks of fixed size. */
 void dip_run_affine(const dip_workspace *workspace, const dip_affine *affine, size_t pixels);
 
 #endif

@@ -1,6 +1,7 @@
 /* diptych import: tiles from outside files into an archive. */
 #include "tools/cmd.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "ingest/import.h"
 #include "tools/json.h"
@@ -152,10 +153,10 @@ static dip_status import(dip_tool *tool, const options *o, dip_archive *archive,
                                                .refused = show_refused,
                                                .found = show_found,
                                                .payload = &l};
-    double begin = dip_target_clock();
+    double begin = dip_seconds();
     dip_status status =
         dip_import(archive, (const char *const *)sources, (size_t)count, &import_options, &report);
-    double seconds = dip_target_clock() - begin;
+    double seconds = dip_seconds() - begin;
     if (l.refused > REFUSED_SHOWN && !tool->verbose)
         dip_tool_note(tool, "%llu more were refused; --verbose lists them",
                       (unsigned long long)(l.refused - REFUSED_SHOWN));

@@ -1,6 +1,7 @@
 /* diptych simulate: an archive of simulated radar and optical tiles. */
 #include "tools/cmd.h"
 
+#include "core/clock.h"
 #include "ingest/simulate.h"
 #include "tools/json.h"
 #include "tools/report.h"
@@ -89,10 +90,10 @@ static dip_status simulate(dip_tool *tool, const options *o, dip_archive *archiv
                                        .size_px = (uint32_t)o->size,
                                        .looks = o->looks};
     dip_archive_counts before, after;
-    double begin = dip_target_clock();
+    double begin = dip_seconds();
     dip_status status = dip_archive_count(archive, &before);
     if (!status) status = dip_simulate(archive, &simulation, tool->progress);
-    double seconds = dip_target_clock() - begin;
+    double seconds = dip_seconds() - begin;
     if (status) return status;
     status = dip_archive_count(archive, &after);
     if (!status) {

@@ -1,7 +1,7 @@
 /* diptych train: learns encoders from an archive's pairs. */
-#define _GNU_SOURCE
 #include "tools/cmd.h"
 
+#include "core/clock.h"
 #include "core/format.h"
 #include "core/mem.h"
 #include "tools/json.h"
@@ -10,8 +10,6 @@
 #include "train/trainer.h"
 
 #include <diptych/archive.h>
-
-#include <time.h>
 
 static void prepare(void *values, int argc, char *const *argv)
 {
@@ -71,13 +69,6 @@ typedef struct watcher {
     double next_page; /* clock */
 } watcher;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void note(void *payload, const char *line)
 {
     const watcher *w = payload;
@@ -88,12 +79,12 @@ static void note(void *payload, const char *line)
 static void write_page(void *payload, const char *folder, bool complete)
 {
     watcher *w = payload;
-    double began = now();
+    double began = dip_seconds();
     if (!complete && began < w->next_page) return;
     if (dip_run_page_write(w->archive, folder, NULL))
         dip_tool_note(w->tool, "the page of the run is not written: %s", dip_last_error());
     dip_error_clear();
-    w->next_page = now() + PAGE_PAUSE * (now() - began);
+    w->next_page = dip_seconds() + PAGE_PAUSE * (dip_seconds() - began);
 }
 
 static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)

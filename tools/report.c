@@ -7,13 +7,13 @@
 #define _GNU_SOURCE
 #include "tools/report.h"
 
+#include "core/clock.h"
 #include "core/format.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR_WIDTH = 24 };
@@ -28,13 +28,6 @@ static struct {
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static volatile sig_atomic_t interrupts;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void format_rate(double rate, char *out, size_t capacity)
 {
@@ -112,7 +105,7 @@ static int tick(void *payload, const char *phase, uint64_t done, uint64_t total)
     (void)payload;
     if (state.style != DIP_REPORT_OFF) {
         pthread_mutex_lock(&state.lock);
-        double t = now();
+        double t = dip_seconds();
         if (strncmp(phase, state.phase, sizeof state.phase - 1) != 0) begin_phase(phase, done, t);
         show(done, total, t);
         pthread_mutex_unlock(&state.lock);

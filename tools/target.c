@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static const char *folder_name(const char *path, char *out, size_t capacity)
 {
@@ -25,11 +24,4 @@ dip_status dip_target_open(dip_archive **out, dip_tool *tool, const char *path, 
     status = dip_archive_create(out, path, title);
     if (!status) dip_tool_note(tool, "made the new archive '%s'", path);
     return status;
-}
-
-double dip_target_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }

@@ -9,7 +9,4 @@
 /** `title` is for a new archive; NULL: the folder's name. A note says that one was made. */
 dip_status dip_target_open(dip_archive **out, dip_tool *tool, const char *path, const char *title);
 
-/** Seconds on a clock that only goes forward. */
-double dip_target_clock(void);
-
 #endif

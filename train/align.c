@@ -2,9 +2,9 @@
  * The course of an alignment; see align.h. It counts in steps, not in epochs: a pass over ten million pairs takes minutes,
  * one over a thousand is a step or two. Between evaluations stands one line for people and one of metrics.jsonl.
  */
-#define _GNU_SOURCE
 #include "train/align.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/parallel.h"
@@ -23,13 +23,6 @@ static const uint64_t init_tag = 0x696e6974;
 /* Options that may differ between the parts of one run, and what the data section says better. */
 static const char *const run_only[] = {"ids",    "output", "apply", "checkpoint-every",
                                        "resume", "force",  NULL};
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void note(const dip_aligner *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -279,7 +272,7 @@ static dip_status tell(dip_aligner *t, const char *kind, const dip_field *fields
 
 static double pairs_per_second(const dip_aligner *t)
 {
-    double elapsed = seconds() - t->began;
+    double elapsed = dip_seconds() - t->began;
     double steps = (double)(t->cursor.total - t->began_at);
     return elapsed > 0 ? steps * (double)t->outputs.n / elapsed : 0;
 }
@@ -371,7 +364,7 @@ static dip_status run_steps(dip_aligner *t)
 {
     const dip_train_options *o = &t->options.train;
     dip_status status = DIP_OK;
-    t->began = seconds();
+    t->began = dip_seconds();
     t->began_at = t->cursor.total;
     while (!status && t->cursor.total < t->steps) {
         dip_loss_values values;
@@ -386,7 +379,7 @@ static dip_status run_steps(dip_aligner *t)
         if (!status && done % (uint64_t)o->checkpoint_every == 0 && done < t->steps)
             status = with_checkpoint(t, true, NULL);
     }
-    t->result->seconds = seconds() - t->began;
+    t->result->seconds = dip_seconds() - t->began;
     return status;
 }
 

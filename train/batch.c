@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "train/batch.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
@@ -15,7 +16,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MOST_THREADS = 8, POOL_SHARE = 4 };
 
@@ -275,16 +275,9 @@ dip_status dip_loader_start(dip_loader *loader, uint64_t epoch, uint64_t step)
     return dip_fail(DIP_ENOMEM, "cannot start the thread that reads training tiles");
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 dip_status dip_loader_next(dip_loader *loader, const dip_train_batch **batch)
 {
-    double began = seconds();
+    double began = dip_seconds();
     pthread_mutex_lock(&loader->lock);
     if (loader->in_use) loader->taken++;
     pthread_cond_broadcast(&loader->changed);
@@ -293,7 +286,7 @@ dip_status dip_loader_next(dip_loader *loader, const dip_train_batch **batch)
         pthread_cond_wait(&loader->changed, &loader->lock);
     loader->in_use = !next->status;
     pthread_mutex_unlock(&loader->lock);
-    loader->waited += seconds() - began;
+    loader->waited += dip_seconds() - began;
     if (next->status)
         return dip_fail(next->status, "%s", next->line ? next->line : "out of memory");
     *batch = &next->batch;

@@ -5,9 +5,9 @@
  * the pool, and a thread stores a transaction's worth of vectors while the next are made. A tile that cannot be read or
  * encoded is left out by name; to find it, the tiles of a chunk that fails are encoded one by one.
  */
-#define _GNU_SOURCE
 #include "train/encode.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/status.h"
@@ -18,7 +18,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { CHUNK = 64 };
 
@@ -42,13 +41,6 @@ typedef struct job {
     float *vectors;
     size_t waiting, room;
 } job;
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void refuse(job *j, uint64_t id, const char *why)
 {
@@ -114,7 +106,7 @@ static dip_status encode_chunk(job *j, size_t n)
     size_t good, dim = dip_model_dim(j->model);
     dip_status status = take_chunk(j, n, &good);
     if (status) return status;
-    const double began = seconds();
+    const double began = dip_seconds();
     status = dip_model_encode(j->model, j->position, j->good, good, j->vectors + j->waiting * dim);
     if (is_tiles_fault(status)) {
         status = encode_singly(j, good);
@@ -122,7 +114,7 @@ static dip_status encode_chunk(job *j, size_t n)
         memcpy(j->ids + j->waiting, j->good_ids, good * sizeof *j->ids);
         j->waiting += good;
     }
-    j->report->encode_seconds += seconds() - began;
+    j->report->encode_seconds += dip_seconds() - began;
     return status;
 }
 
@@ -432,7 +424,7 @@ static dip_status encode_stamped(job *j, const char *model_path)
 dip_status dip_encode(dip_archive *archive, const char *model_path,
                       const dip_encode_options *options, dip_encode_report *report)
 {
-    double began = seconds();
+    double began = dip_seconds();
     job *j = dip_calloc(1, sizeof *j);
     if (!j) return DIP_ENOMEM;
     *report = (dip_encode_report){.encoded = 0};
@@ -443,6 +435,6 @@ dip_status dip_encode(dip_archive *archive, const char *model_path,
     if (!status) status = encode_stamped(j, model_path);
     dip_model_close(j->model);
     dip_free(j);
-    report->seconds = seconds() - began;
+    report->seconds = dip_seconds() - began;
     return status;
 }

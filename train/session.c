@@ -1,7 +1,7 @@
 /* Makes and unmakes a training session; see session.h. */
-#define _GNU_SOURCE
 #include "train/session.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/status.h"
 #include "train/tell.h"
@@ -9,16 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static const uint64_t init_tag = 0x696e6974;
-
-double dip_session_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void dip_session_note(const dip_session *t, const char *format, ...)
 {
@@ -310,12 +302,12 @@ dip_status dip_session_init(dip_session *t, const dip_archive *archive)
 
 double dip_session_pairs_per_second(const dip_session *t)
 {
-    double elapsed = dip_session_seconds() - t->began;
+    double elapsed = dip_seconds() - t->began;
     double steps = (double)(t->cursor.total - t->began_at);
     return elapsed > 0 ? steps * (double)t->outputs.n / elapsed : 0;
 }
 
 void dip_session_lap(dip_session *t)
 {
-    t->lap = (dip_lap){dip_session_seconds(), dip_loader_waited(t->loader), 0};
+    t->lap = (dip_lap){dip_seconds(), dip_loader_waited(t->loader), 0};
 }

@@ -72,7 +72,5 @@ void dip_session_note(const dip_session *session, const char *format, ...)
 double dip_session_pairs_per_second(const dip_session *session);
 /** Begins a stretch of steps to be measured. */
 void dip_session_lap(dip_session *session);
-/** Monotonic clock. */
-double dip_session_seconds(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* What a session tells its history; see tell.h. */
 #include "train/tell.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
@@ -81,7 +82,7 @@ dip_status dip_tell_start(dip_session *t)
 
 dip_status dip_tell_epoch(dip_session *t, double loss)
 {
-    double seconds = dip_session_seconds() - t->lap.began;
+    double seconds = dip_seconds() - t->lap.began;
     double waited = dip_loader_waited(t->loader) - t->lap.waited;
     const dip_field fields[] = {
         {"epoch", (double)t->cursor.epoch},

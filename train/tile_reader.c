@@ -6,13 +6,13 @@
 #define _GNU_SOURCE
 #include "train/tile_reader.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <time.h>
 
 enum { MAX_READERS = 32 };
 
@@ -33,13 +33,6 @@ struct dip_tile_reader {
     bool stop;
     double work;
 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static dip_read_tile read_tile(const dip_tile_reader *reader, uint64_t id)
 {
@@ -85,9 +78,9 @@ static void *work(void *argument)
         }
         const size_t i = r->begun++, slot = i % DIP_READ_AHEAD;
         pthread_mutex_unlock(&r->lock);
-        const double began = seconds();
+        const double began = dip_seconds();
         const dip_read_tile read = read_tile(r, r->ids[i]);
-        const double took = seconds() - began;
+        const double took = dip_seconds() - began;
         pthread_mutex_lock(&r->lock);
         r->slots[slot] = read;
         r->ready[slot] = true;
@@ -140,7 +133,7 @@ static void give_back(dip_tile_reader *r)
 
 void dip_tile_reader_next(dip_tile_reader *r, size_t count, const dip_read_tile **tiles)
 {
-    const double began = seconds();
+    const double began = dip_seconds();
     pthread_mutex_lock(&r->lock);
     give_back(r);
     const size_t first = r->given;
@@ -152,7 +145,7 @@ void dip_tile_reader_next(dip_tile_reader *r, size_t count, const dip_read_tile 
         tiles[k] = &r->slots[slot];
     }
     pthread_mutex_unlock(&r->lock);
-    r->wait += seconds() - began;
+    r->wait += dip_seconds() - began;
 }
 
 void dip_tile_reader_seconds(dip_tile_reader *r, double *work_seconds, double *wait)

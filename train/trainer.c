@@ -5,6 +5,7 @@
  */
 #include "train/trainer.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/format.h"
 #include "core/mem.h"
@@ -95,13 +96,13 @@ static dip_status evaluate(dip_session *t)
 {
     dip_held_recall held;
     bool last = t->options->keep == DIP_KEEP_LAST;
-    double began = dip_session_seconds();
+    double began = dip_seconds();
     dip_status status = take_weights(t, last ? FIT_TILES : FINAL_FIT_TILES);
     if (!status) status = measure(t, last, false, &held);
     if (status == DIP_EINVAL) return dip_session_unstable(t);
     if (status || !held.pairs) return status;
     for (int side = 0; side < 2; side++) t->result->recall[side] = held.recall[side][2];
-    status = dip_tell_recall(t, "evaluation", &held, dip_session_seconds() - began);
+    status = dip_tell_recall(t, "evaluation", &held, dip_seconds() - began);
     return status ? status : judge(t, t->result->recall);
 }
 
@@ -109,7 +110,7 @@ static dip_status evaluate(dip_session *t)
 
 static void note_epoch(dip_session *t, double loss, bool evaluated)
 {
-    t->last_note = dip_session_seconds();
+    t->last_note = dip_seconds();
     double speed = dip_session_pairs_per_second(t);
     uint64_t total = (uint64_t)t->options->epochs * t->epoch_steps;
     double left = (double)(total - t->cursor.total) * (double)t->outputs.n;
@@ -136,7 +137,7 @@ static dip_status end_epoch(dip_session *t)
     dip_status status = dip_tell_epoch(t, loss);
     if (!status && due) status = evaluate(t);
     if (status) return status;
-    if (due || dip_session_seconds() - t->last_note > NOTE_SECONDS) note_epoch(t, loss, due);
+    if (due || dip_seconds() - t->last_note > NOTE_SECONDS) note_epoch(t, loss, due);
     if (due) show(t, false);
     t->cursor.epoch++;
     t->cursor.step = 0;
@@ -177,7 +178,7 @@ static dip_status run_steps(dip_session *t)
     uint64_t total = (uint64_t)t->options->epochs * t->epoch_steps;
     uint64_t batch = (uint64_t)t->options->batch;
     dip_status status = dip_loader_start(t->loader, t->cursor.epoch, t->cursor.step);
-    t->began = t->last_note = dip_session_seconds();
+    t->began = t->last_note = dip_seconds();
     t->began_at = t->cursor.total;
     dip_session_lap(t);
     while (!status && !finished(t)) {
@@ -189,7 +190,7 @@ static dip_status run_steps(dip_session *t)
         if (asked) return stop(t);
         if (checkpoint_due(t) && !finished(t)) status = save(t);
     }
-    t->result->seconds = dip_session_seconds() - t->began;
+    t->result->seconds = dip_seconds() - t->began;
     t->result->waited = dip_loader_waited(t->loader);
     return status;
 }
@@ -228,7 +229,7 @@ static dip_status place_model(dip_session *t)
 static dip_status measure_model(dip_session *t)
 {
     dip_held_recall held;
-    double *recall = t->result->recall, began = dip_session_seconds();
+    double *recall = t->result->recall, began = dip_seconds();
     if (keeps_best(t)) {
         memcpy(recall, t->cursor.best, sizeof t->cursor.best);
         return DIP_OK;
@@ -238,7 +239,7 @@ static dip_status measure_model(dip_session *t)
     if (!status) status = dip_tell_labels(t, &held);
     if (status || !held.pairs) return status;
     dip_note_labels(t, &held);
-    return dip_tell_recall(t, "result", &held, dip_session_seconds() - began);
+    return dip_tell_recall(t, "result", &held, dip_seconds() - began);
 }
 
 static dip_status finish(dip_session *t)

@@ -2,13 +2,13 @@
 #define _GNU_SOURCE
 #include "train/vector_writer.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/status.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { BUFFERS = 2, LINE = 1024 };
 
@@ -34,13 +34,6 @@ struct dip_vector_writer {
     char line[LINE];
 };
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static dip_status store(const dip_vector_writer *w, unsigned buffer, size_t n)
 {
     dip_batch *batch = NULL;
@@ -63,9 +56,9 @@ static void *work(void *argument)
         const size_t n = w->waiting;
         const unsigned buffer = 1 - w->filling;
         pthread_mutex_unlock(&w->lock);
-        const double began = seconds();
+        const double began = dip_seconds();
         const dip_status status = store(w, buffer, n);
-        const double took = seconds() - began;
+        const double took = dip_seconds() - began;
         pthread_mutex_lock(&w->lock);
         w->work += took;
         if (!status) w->stored += n;
@@ -116,9 +109,9 @@ void dip_vector_writer_buffer(const dip_vector_writer *w, uint64_t **ids, float 
 /* With the lock held. */
 static dip_status wait_until_stored(dip_vector_writer *w)
 {
-    const double began = seconds();
+    const double began = dip_seconds();
     while (w->waiting) pthread_cond_wait(&w->changed, &w->lock);
-    w->wait += seconds() - began;
+    w->wait += dip_seconds() - began;
     return w->failure ? dip_fail(w->failure, "%s", w->line) : DIP_OK;
 }
 

@@ -6,12 +6,12 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/format.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/status.h"
 #include "train/aligner.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,19 +23,6 @@ static const uint64_t init_tag = 0x696e6974;
 /* Options that may differ between the parts of one run, and what the data section says better. */
 static const char *const run_only[] = {"ids",    "output", "apply", "checkpoint-every",
                                        "resume", "force",  NULL};
-
-static void note(const dip_aligner *t, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void note(const dip_aligner *t, const char *format, ...)
-{
-    char line[512];
-    va_list args;
-    if (!t->listener->note) return;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    t->listener->note(t->listener->payload, line);
-}
 
 /* ---- data and run ---- */
 
@@ -227,7 +214,8 @@ static dip_status begin_weights(dip_aligner *t)
     dip_heads_refresh(t->heads);
     t->result->resumed_from = t->cursor.total;
     if (found)
-        note(t, "continuing run '%s' at step %llu", t->run.id, (unsigned long long)t->cursor.total);
+        dip_note(t->listener, "continuing run '%s' at step %llu", t->run.id,
+                 (unsigned long long)t->cursor.total);
     return DIP_OK;
 }
 
@@ -243,29 +231,8 @@ static dip_status tell_start(dip_aligner *t)
     const dip_field start[] = {{"time", (double)time(NULL)}, {"threads", (double)dip_threads()}};
     const dip_history_line lines[] = {{"data", t->cursor.total, marks, 1, data, 4},
                                       {"start", t->cursor.total, NULL, 0, start, 2}};
-    dip_status status = t->cursor.total ? DIP_OK : dip_history_write(t->history, &lines[0]);
-    return status ? status : dip_history_write(t->history, &lines[1]);
-}
-
-static dip_status open_history(dip_aligner *t)
-{
-    char *path = dip_run_file(&t->run, "metrics.jsonl");
-    dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
-    dip_free(path);
-    if (!status) status = tell_start(t);
-    return status ? status : dip_events_open(&t->events, t->run.folder);
-}
-
-static dip_status tell(dip_aligner *t, const char *kind, const dip_field *fields, size_t count)
-{
-    char tag[96];
-    const dip_history_line line = {kind, t->cursor.total, NULL, 0, fields, count};
-    dip_status status = dip_history_write(t->history, &line);
-    for (size_t i = 0; !status && i < count; i++) {
-        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
-        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
-    }
-    return status ? status : dip_events_flush(t->events);
+    dip_status status = t->cursor.total ? DIP_OK : dip_history_write(t->journal.history, &lines[0]);
+    return status ? status : dip_history_write(t->journal.history, &lines[1]);
 }
 
 /* ---- evaluation ---- */
@@ -288,14 +255,15 @@ static void judge(dip_aligner *t, const double recall[2])
 
 static void note_evaluation(const dip_aligner *t, double loss, const dip_held_recall *held)
 {
-    char found[64] = "";
+    char found[64] = "", time[32];
     double speed = pairs_per_second(t), left = (double)(t->steps - t->cursor.total);
     if (held->pairs)
         snprintf(found, sizeof found, ", recall@%d %.3f and %.3f", DIP_HELD_K, held->recall[0][2],
                  held->recall[1][2]);
-    note(t, "step %llu of %llu: loss %.4f%s, %.0f pairs/s, %.0f s left",
-         (unsigned long long)t->cursor.total, (unsigned long long)t->steps, loss, found, speed,
-         speed > 0 ? left * (double)t->outputs.n / speed : 0);
+    dip_format_seconds(speed > 0 ? left * (double)t->outputs.n / speed : 0, time, sizeof time);
+    dip_note(t->listener, "step %llu of %llu: loss %.4f%s, %.0f pairs/s, %s left",
+             (unsigned long long)t->cursor.total, (unsigned long long)t->steps, loss, found, speed,
+             time);
 }
 
 /* Of the weights that `model` has. */
@@ -310,16 +278,10 @@ static dip_status measure(dip_aligner *t, dip_held_recall *held)
     return status;
 }
 
-static dip_status tell_recall(dip_aligner *t, const char *kind, const dip_held_recall *r)
+static dip_status tell_recall(dip_aligner *t, const char *kind, const dip_held_recall *held)
 {
-    const dip_field fields[] = {{"recall_forward", r->recall[0][2]},
-                                {"recall_backward", r->recall[1][2]},
-                                {"recall_forward_1", r->recall[0][0]},
-                                {"recall_backward_1", r->recall[1][0]},
-                                {"recall_forward_5", r->recall[0][1]},
-                                {"recall_backward_5", r->recall[1][1]},
-                                {"pairs", (double)r->pairs}};
-    return r->pairs ? tell(t, kind, fields, sizeof fields / sizeof *fields) : DIP_OK;
+    if (!held->pairs) return DIP_OK;
+    return dip_journal_recall(&t->journal, kind, t->cursor.total, held, NULL, 0);
 }
 
 static dip_status evaluate(dip_aligner *t)
@@ -349,7 +311,8 @@ static dip_status record(dip_aligner *t, const dip_loss_values *v)
                                 {"sigreg", v->sigreg},
                                 {"gradient", t->last_norm},
                                 {"pairs_per_second", pairs_per_second(t)}};
-    return tell(t, "step", fields, sizeof fields / sizeof *fields);
+    return dip_journal_numbers(&t->journal, "step", t->cursor.total, fields,
+                               sizeof fields / sizeof *fields);
 }
 
 static dip_status stop(dip_aligner *t)
@@ -456,8 +419,7 @@ static void fini(dip_aligner *t)
     dip_plan_fini(&t->plan);
     dip_free(t->row);
     dip_dataset_close(t->dataset);
-    dip_history_close(t->history);
-    dip_events_close(t->events);
+    dip_journal_close(&t->journal);
     dip_run_fini(&t->run);
     dip_free(t);
 }
@@ -469,10 +431,11 @@ static dip_status learn(dip_aligner *t)
     if (!status) status = make_buffers(t);
     if (!status) status = dip_aligner_measure(t);
     if (!status) status = begin_weights(t);
-    if (!status) status = open_history(t);
+    if (!status) status = dip_journal_open(&t->journal, &t->run, t->cursor.total);
+    if (!status) status = tell_start(t);
     if (status) return status;
-    note(t, "%zu training pairs, %zu held out (%s)", t->dataset->train_count,
-         t->dataset->held_count, t->dataset->held_note);
+    dip_note(t->listener, "%zu training pairs, %zu held out (%s)", t->dataset->train_count,
+             t->dataset->held_count, t->dataset->held_note);
     status = run_steps(t);
     return status ? status : finish(t);
 }

@@ -4,12 +4,9 @@
 
 #include "train/align.h"
 #include "train/checkpoint.h"
-#include "train/events.h"
-#include "train/held.h"
-#include "train/history.h"
+#include "train/journal.h"
 #include "train/objective.h"
 #include "train/plan.h"
-#include "train/run.h"
 
 typedef struct dip_aligner {
     dip_align_options options; /* a copy, with what is the same for all alignments filled in */
@@ -31,8 +28,7 @@ typedef struct dip_aligner {
     bool compared;                      /* soft targets compare inputs: outputs.h has them */
     float *scratch;                     /* a vector a thread of the pool */
     size_t widest;                      /* input of all modalities, padded */
-    dip_history *history;
-    dip_events *events;
+    dip_journal journal;
     dip_cursor cursor;
     uint64_t steps; /* in all */
     double began, last_norm;

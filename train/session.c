@@ -6,22 +6,10 @@
 #include "core/status.h"
 #include "train/tell.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 static const uint64_t init_tag = 0x696e6974;
-
-void dip_session_note(const dip_session *t, const char *format, ...)
-{
-    char line[512];
-    va_list args;
-    if (!t->listener->note) return;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    t->listener->note(t->listener->payload, line);
-}
 
 /* ---- set-up ---- */
 
@@ -105,14 +93,13 @@ static dip_status prepare_data(dip_session *t)
         status = dip_tile_cache_create(&t->cache, d, (size_t)t->options->memory_mb * 1000000);
     if (!status) status = dip_tile_cache_fill(t->cache, t->listener->progress);
     if (!status)
-        dip_session_note(t, "%zu training pairs, %zu held out (%s), %zu tiles in memory",
-                         d->train_count, d->held_count, d->held_note,
-                         dip_tile_cache_count(t->cache));
+        dip_note(t->listener, "%zu training pairs, %zu held out (%s), %zu tiles in memory",
+                 d->train_count, d->held_count, d->held_note, dip_tile_cache_count(t->cache));
     for (uint32_t m = 0; !status && m < d->modality_count; m++) {
         char line[400];
         if (!dip_init_has(t->init, m)) continue;
         dip_init_describe(t->init, m, line, sizeof line);
-        dip_session_note(t, "%s %s", d->modality[m].name, line);
+        dip_note(t->listener, "%s %s", d->modality[m].name, line);
     }
     return status;
 }
@@ -229,9 +216,8 @@ static dip_status begin_weights(dip_session *t)
     if (status) return status;
     t->result->resumed_from = t->cursor.total;
     if (found) {
-        dip_session_note(t, "continuing run '%s' at epoch %llu, step %llu", t->run.id,
-                         (unsigned long long)t->cursor.epoch + 1,
-                         (unsigned long long)t->cursor.step);
+        dip_note(t->listener, "continuing run '%s' at epoch %llu, step %llu", t->run.id,
+                 (unsigned long long)t->cursor.epoch + 1, (unsigned long long)t->cursor.step);
         return DIP_OK;
     }
     dip_rng rng;
@@ -244,12 +230,9 @@ static dip_status begin_weights(dip_session *t)
     return DIP_OK;
 }
 
-static dip_status open_history(dip_session *t)
+static dip_status open_journal(dip_session *t)
 {
-    char *path = dip_run_file(&t->run, "metrics.jsonl");
-    dip_status status = path ? dip_history_open(&t->history, path, t->cursor.total) : DIP_ENOMEM;
-    dip_free(path);
-    if (!status) status = dip_events_open(&t->events, t->run.folder);
+    dip_status status = dip_journal_open(&t->journal, &t->run, t->cursor.total);
     if (!status && !t->cursor.total) status = dip_tell_data(t);
     return status ? status : dip_tell_start(t);
 }
@@ -267,8 +250,7 @@ void dip_session_fini(dip_session *t)
     dip_tile_cache_destroy(t->cache);
     dip_dataset_close(t->dataset);
     dip_init_close(t->init);
-    dip_history_close(t->history);
-    dip_events_close(t->events);
+    dip_journal_close(&t->journal);
     dip_run_fini(&t->run);
     for (int m = 0; m < 2; m++) {
         for (int p = 0; p < DIP_OUTPUTS; p++) {
@@ -295,7 +277,7 @@ dip_status dip_session_init(dip_session *t, const dip_archive *archive)
     if (!status) status = make_specs(t);
     if (!status) status = make_learner(t);
     if (!status) status = begin_weights(t);
-    return status ? status : open_history(t);
+    return status ? status : open_journal(t);
 }
 
 /* ---- speed ---- */

@@ -8,14 +8,10 @@
 #include "train/average.h"
 #include "train/batch.h"
 #include "train/checkpoint.h"
-#include "train/events.h"
 #include "train/evaluate.h"
-#include "train/held.h"
 #include "train/init.h"
-#include "train/history.h"
+#include "train/journal.h"
 #include "train/objective.h"
-#include "train/run.h"
-#include "train/trainer.h"
 
 /** Where a measured stretch of steps began. */
 typedef struct dip_lap {
@@ -39,8 +35,7 @@ typedef struct dip_session {
     dip_average *average; /* NULL: none */
     dip_objective *objective;
     dip_evaluator *evaluator;
-    dip_history *history;
-    dip_events *events;
+    dip_journal journal;
     dip_outputs outputs;
     dip_cursor cursor;
     uint64_t epoch_steps;
@@ -63,10 +58,6 @@ dip_status dip_session_unstable(const dip_session *session);
 
 /** What a checkpoint of the session consists of. */
 dip_checkpoint dip_session_checkpoint(dip_session *session);
-
-/** A line for people. */
-void dip_session_note(const dip_session *session, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
 /** Of this part of the run. */
 double dip_session_pairs_per_second(const dip_session *session);

@@ -6,7 +6,6 @@
 
 #include "core/status.h"
 #include "train/backward.h"
-#include "train/tell.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +26,8 @@ static dip_status tell_step(dip_session *t, const dip_loss_values *v, double rat
                                 {"rate", rate},
                                 {"gradient", t->last_norm},
                                 {"pairs_per_second", dip_session_pairs_per_second(t)}};
-    return dip_tell(t, "step", fields, sizeof fields / sizeof *fields);
+    return dip_journal_numbers(&t->journal, "step", t->cursor.total, fields,
+                               sizeof fields / sizeof *fields);
 }
 
 /* ---- what went wrong ---- */

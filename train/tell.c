@@ -11,18 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-dip_status dip_tell(dip_session *t, const char *kind, const dip_field *fields, size_t count)
-{
-    char tag[96];
-    const dip_history_line line = {kind, t->cursor.total, NULL, 0, fields, count};
-    dip_status status = dip_history_write(t->history, &line);
-    for (size_t i = 0; !status && i < count; i++) {
-        snprintf(tag, sizeof tag, "%s/%s", kind, fields[i].name);
-        status = dip_events_scalar(t->events, tag, t->cursor.total, fields[i].value);
-    }
-    return status ? status : dip_events_flush(t->events);
-}
-
 static dip_status tell_band(dip_session *t, const dip_modality *modality, const dip_band *band)
 {
     const dip_mark marks[] = {
@@ -30,7 +18,7 @@ static dip_status tell_band(dip_session *t, const dip_modality *modality, const 
     const dip_field fields[] = {
         {"gsd_m", band->gsd_m}, {"mean", band->mean}, {"deviation", band->stddev}};
     const dip_history_line line = {"band", t->cursor.total, marks, 3, fields, 3};
-    return dip_history_write(t->history, &line);
+    return dip_history_write(t->journal.history, &line);
 }
 
 dip_status dip_tell_data(dip_session *t)
@@ -43,7 +31,7 @@ dip_status dip_tell_data(dip_session *t)
         {"parameters", (double)t->result->parameters},
         {"dim", (double)dip_embedding_dim(dip_evaluator_embedding(t->evaluator))}};
     const dip_history_line line = {"data", t->cursor.total, marks, 1, fields, 4};
-    dip_status status = dip_history_write(t->history, &line);
+    dip_status status = dip_history_write(t->journal.history, &line);
     for (uint32_t m = 0; m < d->modality_count; m++)
         for (uint32_t b = 0; !status && b < d->modality[m].band_count; b++)
             status = tell_band(t, &d->modality[m], &d->modality[m].bands[b]);
@@ -71,11 +59,12 @@ dip_status dip_tell_start(dip_session *t)
                                 {"threads", (double)dip_threads()},
                                 {"tiles_in_memory", (double)dip_tile_cache_count(t->cache)}};
     const dip_history_line line = {"start", t->cursor.total, NULL, 0, fields, 3};
-    dip_status status = dip_history_write(t->history, &line);
+    dip_status status = dip_history_write(t->journal.history, &line);
     char *options = as_code(t->run.identity);
     if (!status)
-        status = options ? dip_events_text(t->events, "run/options", t->cursor.total, options)
-                         : DIP_ENOMEM;
+        status = options
+                     ? dip_events_text(t->journal.events, "run/options", t->cursor.total, options)
+                     : DIP_ENOMEM;
     dip_free(options);
     return status;
 }
@@ -90,22 +79,15 @@ dip_status dip_tell_epoch(dip_session *t, double loss)
         {"seconds", seconds},
         {"pairs_per_second", seconds > 0 ? (double)t->lap.pairs / seconds : 0},
         {"waiting", seconds > 0 ? waited / seconds : 0}};
-    return dip_tell(t, "epoch", fields, sizeof fields / sizeof *fields);
+    return dip_journal_numbers(&t->journal, "epoch", t->cursor.total, fields,
+                               sizeof fields / sizeof *fields);
 }
 
 dip_status dip_tell_recall(dip_session *t, const char *kind, const dip_held_recall *held,
                            double seconds)
 {
-    const dip_field fields[] = {{"epoch", (double)t->cursor.epoch},
-                                {"recall_forward", held->recall[0][2]},
-                                {"recall_backward", held->recall[1][2]},
-                                {"recall_forward_1", held->recall[0][0]},
-                                {"recall_backward_1", held->recall[1][0]},
-                                {"recall_forward_5", held->recall[0][1]},
-                                {"recall_backward_5", held->recall[1][1]},
-                                {"pairs", (double)held->pairs},
-                                {"seconds", seconds}};
-    return dip_tell(t, kind, fields, sizeof fields / sizeof *fields);
+    const dip_field more[] = {{"epoch", (double)t->cursor.epoch}, {"seconds", seconds}};
+    return dip_journal_recall(&t->journal, kind, t->cursor.total, held, more, 2);
 }
 
 static dip_status tell_direction(dip_session *t, const dip_label_precision *p)
@@ -119,7 +101,7 @@ static dip_status tell_direction(dip_session *t, const dip_label_precision *p)
                                 {"chance_any", p->any.queries ? p->any.chance : NAN},
                                 {"queries_any", (double)p->any.queries}};
     const dip_history_line line = {"labels", t->cursor.total, marks, 2, fields, 6};
-    return dip_history_write(t->history, &line);
+    return dip_history_write(t->journal.history, &line);
 }
 
 dip_status dip_tell_labels(dip_session *t, const dip_held_recall *held)
@@ -146,6 +128,6 @@ void dip_note_labels(const dip_session *t, const dip_held_recall *held)
         chance += m->chance / (double)held->label_count;
     }
     if (used)
-        dip_session_note(t, "%s@%d of held-out tiles: %s (by chance %.2f)", primary ? "p" : "p_any",
-                         DIP_HELD_K, text, chance);
+        dip_note(t->listener, "%s@%d of held-out tiles: %s (by chance %.2f)",
+                 primary ? "p" : "p_any", DIP_HELD_K, text, chance);
 }

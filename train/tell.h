@@ -4,9 +4,6 @@
 
 #include "train/session.h"
 
-/** A line of numbers after the present step, and the same as TensorBoard scalars "<kind>/<name>". */
-dip_status dip_tell(dip_session *session, const char *kind, const dip_field *fields, size_t count);
-
 /** What the run learns from, and what learns: "data", and a "band" for each. */
 dip_status dip_tell_data(dip_session *session);
 /** A beginning of the run, the first or a later one: "start"; TensorBoard gets the options as a text. */

@@ -119,9 +119,9 @@ static void note_epoch(dip_session *t, double loss, bool evaluated)
     if (evaluated && t->result->held_pairs)
         snprintf(recall, sizeof recall, ", recall@%d %.3f and %.3f", DIP_HELD_K,
                  t->result->recall[0], t->result->recall[1]);
-    dip_session_note(t, "epoch %llu of %lld: loss %.4f%s, %.0f pairs/s, %s left",
-                     (unsigned long long)t->cursor.epoch + 1, (long long)t->options->epochs, loss,
-                     recall, speed, time);
+    dip_note(t->listener, "epoch %llu of %lld: loss %.4f%s, %.0f pairs/s, %s left",
+             (unsigned long long)t->cursor.epoch + 1, (long long)t->options->epochs, loss, recall,
+             speed, time);
 }
 
 static bool evaluation_due(const dip_session *t)

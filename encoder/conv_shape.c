@@ -129,7 +129,7 @@ dip_conv_pass dip_conv_pass_int8(const dip_conv_pass *pass)
     return words;
 }
 
-/* What a 1 is worth: the largest weight is 127. By less than a normal number weights cannot be divided: they are zero. */
+/* What a 1 is worth: the largest weight is 127; if that is no normal number, all become 0. */
 static float int8_unit(const float *weights, size_t n)
 {
     float most = 0;

@@ -3,7 +3,8 @@
  *
  *   format      "diptych model 1"
  *   network     {"input_px":64,"stem":{"kernel":3,"stride":2,"pool":false},"block":"basic",
- *                "stages":[{"width":32,"blocks":1},...],"shared_from":2,"pooling":{"kind":"mean","stages":1},"head":{"kind":"linear","hidden":0,"shared":true},"embed_dim":128,
+ *                "stages":[{"width":32,"blocks":1},...],"shared_from":2,"pooling":{"kind":"mean","stages":1},
+ *                "head":{"kind":"linear","hidden":0,"shared":true},"embed_dim":128,
  *                "layout":{"grid":8,"stage":1,"channels":4,"centred":true}}
  *   modalities  [{"name":"s1","display":["VV"],"bands":[{"name":"VV","unit":"dB","gsd_m":10.0,"mean":-12.6,"stddev":5.1}]}]
  *   embedding   {"views":1,"z":{"weight":1.0,"form":"centred"},"h":{"weight":0.0,"form":"unit"},"layout":{...}}

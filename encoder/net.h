@@ -63,9 +63,9 @@ typedef enum dip_tensor_kind {
 
 /**
  * One named tensor, PyTorch's names and order: "<owner>.conv1.weight", "<owner>.bn1.weight",
- * "<owner>.layer1.0.conv1.weight", "<owner>.layer2.0.downsample.0.weight", "<owner>.head.0.weight", "<owner>.layout.weight",
- * where the owner is the modality's name, or "shared" for what modalities share. The modality's batch norm inside shared stages
- * keeps the modality's name.
+ * "<owner>.layer1.0.conv1.weight", "<owner>.layer2.0.downsample.0.weight", "<owner>.head.0.weight",
+ * "<owner>.layout.weight", where the owner is the modality's name, or "shared" for what modalities share. The modality's
+ * batch norm inside shared stages keeps the modality's name.
  */
 typedef struct dip_tensor {
     char name[96];

@@ -1,9 +1,10 @@
 /**
  * Checkpoints of a run: <folder>/checkpoint-<step>.safetensors, the last two are kept.
  *
- * Tensors: the net's, "optimiser.first", "optimiser.second", and with a moving average "average.params" and
- * "average.running" (flat, in the net's own order), with a queue "queue" (queue.c has the layout). Metadata: format, the identity of the run, the cursor. The random
- * numbers need no state: each is drawn from (seed, epoch, pair).
+ * Tensors: the net's, "optimiser.first", "optimiser.second", with a moving average "average.params" and "average.running"
+ * (flat, in the net's own order), with a queue "queue" (queue.c tells what is where), and what the caller keeps besides.
+ * Metadata: format, the identity of the run, the cursor. The random numbers need no state: each is drawn from (seed,
+ * epoch, pair).
  */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H

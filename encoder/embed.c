@@ -30,7 +30,7 @@ dip_status dip_embed_spec_check(const dip_embed_spec *spec)
             return dip_fail(DIP_EINVAL, "embedding: form %d is not known", (int)spec->part[p].form);
         sum += weight;
     }
-    if (!(sum > 0)) return dip_fail(DIP_EINVAL, "embedding: all weights are 0");
+    if (!(sum > 0)) return dip_fail(DIP_EINVAL, "embedding: all weights are 0; one must be more");
     if (spec->views != 1 && spec->views != 2 && spec->views != 4 && spec->views != 8)
         return dip_fail(DIP_EINVAL, "embedding: %u views; it must be 1, 2, 4 or 8", spec->views);
     return DIP_OK;

@@ -174,7 +174,10 @@ static dip_status make_unit(float *z, size_t dim)
     double square = 0;
     for (size_t i = 0; i < dim; i++) square += (double)z[i] * z[i];
     if (!isfinite(square) || !(square > 0))
-        return dip_fail(DIP_EINVAL, "the head's output has no direction: length %g", sqrt(square));
+        return dip_fail(DIP_EINVAL,
+                        "the head's output has no direction: length %g; the model is damaged or "
+                        "was trained with too high a rate",
+                        sqrt(square));
     float scale = (float)(1 / sqrt(square));
     for (size_t i = 0; i < dim; i++) z[i] *= scale;
     return DIP_OK;

@@ -43,7 +43,9 @@ dip_status dip_plan_make(dip_plan *p, const dip_dataset *d, size_t batch)
         cut_batches(p, first, end, batch);
     }
     if (!p->steps)
-        return dip_fail(DIP_ENOENT, "no two places have tiles of the same two modalities");
+        return dip_fail(DIP_ENOENT,
+                        "no two training places have tiles of the same two modalities, as a batch "
+                        "needs; import more places");
     return DIP_OK;
 }
 

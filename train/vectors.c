@@ -178,8 +178,9 @@ static dip_status name_row(void *context, const char *line, size_t length, size_
 static dip_status take_names(dip_vectors *v, const char *path, named_row *names, size_t count)
 {
     if (count != v->rows)
-        return dip_fail(DIP_EMISMATCH, "'%s' has %zu rows, '%s' names %zu tiles", v->input.origin,
-                        v->rows, path, count);
+        return dip_fail(DIP_EMISMATCH,
+                        "'%s' has %zu rows, '%s' names %zu tiles; it needs a line a row",
+                        v->input.origin, v->rows, path, count);
     qsort(names, count, sizeof *names, by_id);
     v->ids = dip_alloc(count * sizeof *v->ids);
     v->row_of = dip_alloc(count * sizeof *v->row_of);

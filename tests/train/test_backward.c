@@ -98,10 +98,9 @@ static size_t output_count(const run *r, int output)
     return r->batch * dip_net_spec_dim(&r->spec, (dip_output)output);
 }
 
-static void open_run(run *r, char name)
+static void open_spec(run *r, dip_net_spec spec, size_t batch)
 {
-    *r = (run){.net = NULL};
-    r->spec = spec_of(name, &r->batch);
+    *r = (run){.spec = spec, .batch = batch};
     assert_int_equal(dip_net_create(&r->net, &r->spec, r->batch, DIP_NET_TRAIN), DIP_OK);
     for (size_t i = 0; i < dip_net_tensor_count(r->net); i++) fill_tensor(r->net, i);
     dip_net_refresh(r->net);
@@ -119,6 +118,13 @@ static void open_run(run *r, char name)
             r->out[m][p] = calloc(count + 1, sizeof(float));
         }
     }
+}
+
+static void open_run(run *r, char name)
+{
+    size_t batch;
+    const dip_net_spec spec = spec_of(name, &batch);
+    open_spec(r, spec, batch);
 }
 
 static void close_run(run *r)
@@ -394,6 +400,48 @@ static void test_order_is_checked(void **state)
     close_run(&r);
 }
 
+/* ---- frozen encoders ---- */
+
+static double dot(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * b[i];
+    return sum;
+}
+
+/* Of a frozen encoder nothing moves but head and layout; as the layout is linear, its weights times their gradient are
+ * its values times theirs. */
+static void test_frozen(void **state)
+{
+    (void)state;
+    size_t batch;
+    dip_net_spec spec = spec_of('b', &batch);
+    spec.layout_grid = 2;
+    spec.layout_channels = 5;
+    spec.layout_centred = true;
+    run r;
+    open_spec(&r, spec, batch);
+    dip_net_freeze(r.net, 0);
+    step(&r);
+    for (size_t i = 0; i < dip_net_tensor_count(r.net); i++) {
+        const dip_tensor *t = dip_net_tensor(r.net, i);
+        if (t->param_offset == SIZE_MAX) continue;
+        const bool head = t->kind == DIP_TENSOR_LINEAR || t->kind == DIP_TENSOR_LINEAR_BIAS;
+        float *gradient = calloc(t->count, sizeof *gradient);
+        float *weight = calloc(t->count, sizeof *weight);
+        dip_net_tensor_grad(r.net, i, gradient);
+        dip_net_tensor_get(r.net, i, weight);
+        assert_int_equal(dot(gradient, gradient, t->count) > 0, t->owner != 0 || head);
+        if (t->owner == 0 && strstr(t->name, "layout.weight")) {
+            const size_t values = output_count(&r, DIP_LAYOUT);
+            const double want = dot(r.out[0][DIP_LAYOUT], r.gradient[0][DIP_LAYOUT], values);
+            assert_float_equal(dot(weight, gradient, t->count), want, 1e-3 * fabs(want));
+        }
+        free(gradient), free(weight);
+    }
+    close_run(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_gradients_add_up),
         cmocka_unit_test(test_padding_has_no_gradient),
         cmocka_unit_test(test_order_is_checked),
+        cmocka_unit_test(test_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

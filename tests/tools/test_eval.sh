@@ -15,7 +15,7 @@ fail() {
 run() { "$diptych" "$@" >out 2>err || fail "$1 failed: $(cat err)"; }
 
 run simulate a --places 90 --size 32
-run train a --epochs 1 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-layout 0
+run train a --epochs 1 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --embed-h 0.7 --embed-layout 0
 run encode a
 run export a --out e --what metadata
 run export a --out e --what embeddings

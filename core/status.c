@@ -59,8 +59,22 @@ static dip_status status_of_errno(int error)
     }
 }
 
+static const char *remedy_of_errno(int error)
+{
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT: return "; make room and run the same command again";
+    case EFBIG: return "; raise the limit on the size of files (ulimit -f)";
+    case EACCES:
+    case EPERM: return "; ask its owner for the permission";
+    case EMFILE: return "; raise the limit on open files (ulimit -n)";
+    default: return "";
+    }
+}
+
 dip_status dip_fail_errno(const char *what, const char *path)
 {
     int error = errno;
-    return dip_fail(status_of_errno(error), "cannot %s '%s': %s", what, path, strerror(error));
+    return dip_fail(status_of_errno(error), "cannot %s '%s': %s%s", what, path, strerror(error),
+                    remedy_of_errno(error));
 }

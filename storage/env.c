@@ -104,6 +104,13 @@ static dip_status translate(int rc, const char *doing, const char *path)
     case MDB_DBS_FULL:
         return dip_fail(DIP_ENOTSUP, "cannot %s '%s': it has the most models and modalities, %d",
                         doing, path, MAX_DBS - DIP_DB_FIXED);
+    case EIO: /* LMDB's word for a write that was cut off, and for a bad disk */
+        return dip_fail(
+            DIP_EIO,
+            "cannot %s '%s': the disk took only a part; it is full, or failing, or a limit on "
+            "the size of files stops it; what was stored before is safe: make room and "
+            "run the same command again",
+            doing, path);
     case MDB_PANIC:
         return dip_fail(DIP_EIO, "cannot %s '%s': an earlier write failed; open it again", doing,
                         path);

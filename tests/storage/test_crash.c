@@ -265,6 +265,7 @@ static int fill_the_disk(const char *folder)
         free_made(&tile);
         if (!status) continue;
         if (status != DIP_EIO && status != DIP_ENOSPC) return 3;
+        if (!strstr(dip_last_error(), "make room") && !strstr(dip_last_error(), "ulimit")) return 7;
         if (dip_archive_count(archive, &after) || after.tiles != before.tiles) return 4;
         dip_archive_close(archive);
         return before.tiles > 2 ? 0 : 5;

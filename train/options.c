@@ -328,6 +328,24 @@ dip_status dip_train_name_check(const char *name)
                     "option 'name': '%s' must be 1 to 64 letters, digits, '-', '_' or '.'", name);
 }
 
+/* A part of the embedding that no loss teaches would be chance. */
+static dip_status check_taught(const dip_train_options *o)
+{
+    const bool projection = o->mim > 0 || o->soft > 0 || (o->mde > 0 && o->mde_on == DIP_Z);
+    if (!projection && o->epochs && o->embed_z > 0)
+        return dip_fail(DIP_EINVAL,
+                        "option 'embed-z' is %g, but no loss teaches the projection: make it 0, or "
+                        "'mim' or 'soft' more",
+                        o->embed_z);
+    if (!(o->layout > 0) && o->layout_grid && o->epochs && o->embed_layout > 0)
+        return dip_fail(
+            DIP_EINVAL,
+            "option 'embed-layout' is %g, but no loss teaches the layout: make it 0, or "
+            "'layout' more",
+            o->embed_layout);
+    return DIP_OK;
+}
+
 dip_status dip_train_options_check(const dip_train_options *options)
 {
     dip_net_spec spec;
@@ -361,7 +379,7 @@ dip_status dip_train_options_check(const dip_train_options *options)
     if (!(options->mim > 0 || options->soft > 0 || options->mde > 0 || layout))
         return dip_fail(DIP_EINVAL, "options 'mim', 'layout', 'soft' and 'mde' are all 0: nothing "
                                     "would draw the modalities together");
-    return DIP_OK;
+    return check_taught(options);
 }
 
 /* ---- as text ---- */

@@ -128,6 +128,24 @@ static void no_more_stages_are_pooled_than_there_are(void **state)
     assert_non_null(strstr(dip_last_error(), "pool-stages"));
 }
 
+static void untaught_parts_of_the_embedding_are_refused(void **state)
+{
+    (void)state;
+    char *argv[] = {(char *)"train", (char *)"--layout=0", NULL};
+    dip_train_options options = parse(2, argv);
+    assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "embed-layout"));
+    options.embed_layout = 0;
+    assert_int_equal(dip_train_options_check(&options), DIP_OK);
+    options.mim = options.soft = 0;
+    options.layout = 1;
+    assert_int_equal(dip_train_options_check(&options), DIP_EINVAL);
+    assert_non_null(strstr(dip_last_error(), "embed-z"));
+    options.mde = 1;
+    options.mde_on = DIP_Z;
+    assert_int_equal(dip_train_options_check(&options), DIP_OK);
+}
+
 /* The model's images may be smaller than those of training; its layout is the same. */
 static void layouts_fit_where_images_are_smallest(void **state)
 {
@@ -176,6 +194,7 @@ int main(void)
         cmocka_unit_test(unknown_preset_is_refused_by_the_parser),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(no_more_stages_are_pooled_than_there_are),
+        cmocka_unit_test(untaught_parts_of_the_embedding_are_refused),
         cmocka_unit_test(layouts_fit_where_images_are_smallest),
         cmocka_unit_test(text_tells_what_decides_the_result),
     };

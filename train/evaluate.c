@@ -21,10 +21,12 @@ struct dip_evaluator {
     size_t scratch_size;
     dip_image *images; /* one a thread */
     unsigned threads;
+    bool diverged;
 };
 
 dip_net *dip_evaluator_net(dip_evaluator *evaluator) { return evaluator->net; }
 dip_embedding *dip_evaluator_embedding(dip_evaluator *evaluator) { return evaluator->embedding; }
+bool dip_evaluator_diverged(const dip_evaluator *evaluator) { return evaluator->diverged; }
 
 static size_t input_size(const dip_evaluator *e, uint32_t modality)
 {
@@ -175,9 +177,10 @@ static dip_status encode(void *context, uint32_t modality, const uint32_t *tiles
     for (size_t at = 0; !status && at < n; at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK;
         status = make_inputs(e, modality, tiles + at, count);
-        if (!status)
-            status = dip_embedding_encode(e->embedding, e->net, modality, e->inputs, count,
-                                          out + at * dim);
+        if (status) break;
+        status =
+            dip_embedding_encode(e->embedding, e->net, modality, e->inputs, count, out + at * dim);
+        e->diverged = status == DIP_EINVAL;
     }
     return status;
 }

@@ -24,6 +24,8 @@ dip_status dip_evaluator_take(dip_evaluator *evaluator, const dip_net *net, size
 
 /** The held-out pairs as the model would encode them; it uses the evaluator. */
 dip_held_source dip_evaluator_source(dip_evaluator *evaluator);
+/** True if the source has failed as the network's output was not finite, not as a tile was bad. */
+bool dip_evaluator_diverged(const dip_evaluator *evaluator);
 
 /** What dip_model_write() needs; borrowed. */
 dip_net *dip_evaluator_net(dip_evaluator *evaluator);

@@ -99,7 +99,7 @@ static dip_status evaluate(dip_session *t)
     double began = dip_seconds();
     dip_status status = take_weights(t, last ? FIT_TILES : FINAL_FIT_TILES);
     if (!status) status = measure(t, last, false, &held);
-    if (status == DIP_EINVAL) return dip_session_unstable(t);
+    if (status && dip_evaluator_diverged(t->evaluator)) return dip_session_unstable(t);
     if (status || !held.pairs) return status;
     for (int side = 0; side < 2; side++) t->result->recall[side] = held.recall[side][2];
     status = dip_tell_recall(t, "evaluation", &held, dip_seconds() - began);

@@ -93,7 +93,8 @@ static dip_status scan(const dip_vectors *v, const dip_progress *progress, uint6
         dip_status status = dip_parallel_for(count, scan_task, &job);
         if (status) return status;
         *hash = dip_hash64_seed(hashes, count * sizeof *hashes, *hash);
-        if (dip_progress_tick(progress, "reading vectors", (at + count) * TASK_ROWS, v->rows))
+        const size_t done = at + count < tasks ? (at + count) * TASK_ROWS : v->rows;
+        if (dip_progress_tick(progress, "reading vectors", done, v->rows))
             return dip_fail(DIP_ECANCEL, "stopped while reading the vectors of %s", v->modality);
     }
     return DIP_OK;

@@ -313,7 +313,8 @@ char *dip_options_text(const dip_option *table, const void *values, const char *
 
 static bool shows_default(const dip_option *row)
 {
-    return row->fallback && *row->fallback && row->type != DIP_OPTION_FLAG;
+    if (!row->fallback || !*row->fallback) return false;
+    return row->type != DIP_OPTION_FLAG || !strcmp(row->fallback, "yes");
 }
 
 static void help_row(const dip_option *row, FILE *out)

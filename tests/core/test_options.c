@@ -271,6 +271,7 @@ static void test_markdown_escapes_its_bars(void **state)
     assert_non_null(strstr(text, "| `--engine faiss\\|native\\|exact` | by | native |\n"));
     assert_non_null(strstr(text, "| `-k, --k N` | hits wanted | 10 |\n"));
     assert_non_null(strstr(text, "| `-e, --exact` | scan all |  |\n"));
+    assert_non_null(strstr(text, "| `--[no-]colour` | paint | yes |\n"));
 }
 
 /* A title is no option, though it has a name, and its field (offset 0) is left alone. */
@@ -297,6 +298,7 @@ static void test_headings_are_titles_only(void **state)
     fclose(out);
     assert_ptr_equal(strstr(text, "First:\n  -k, --k N "), text);
     assert_non_null(strstr(text, "\n\nSecond:\n  -e, --[no-]exact "));
+    assert_non_null(strstr(text, "scan all [default: yes]\n"));
     assert_non_null(strstr(text, "\n\n### Second\n\n| option | meaning | default |\n|---|"));
 }
 

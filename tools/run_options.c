@@ -2,6 +2,7 @@
 #include "tools/run_options.h"
 
 #include "tools/html.h"
+#include "train/align.h"
 #include "train/options.h"
 
 #include <ctype.h>
@@ -12,8 +13,18 @@ enum { VALUE = 512 };
 typedef struct settings {
     FILE *out;
     const dip_run_history *run;
-    dip_train_options defaults;
+    const dip_option *table; /* of the command that made the run */
+    union {
+        dip_train_options train;
+        dip_align_options align;
+    } defaults;
 } settings;
+
+bool dip_run_aligns(const dip_run_history *run)
+{
+    char steps[VALUE];
+    return dip_run_setting(run, "steps", steps, sizeof steps);
+}
 
 /* The run's value and the default; false: the run does not know the option. */
 static bool values_of(const settings *s, const dip_option *row, char *value, char *fallback)
@@ -56,8 +67,9 @@ static void shell_word(FILE *out, const char *value)
 static void command(const settings *s)
 {
     char value[VALUE], fallback[VALUE];
-    fputs("<pre>diptych train ARCHIVE", s->out);
-    for (const dip_option *row = dip_train_table; row->name; row++) {
+    fprintf(s->out, "<pre>diptych %s",
+            dip_run_aligns(s->run) ? "align ARCHIVE MODALITY=VECTORS..." : "train ARCHIVE");
+    for (const dip_option *row = s->table; row->name; row++) {
         if (!values_of(s, row, value, fallback) || !strcmp(value, fallback)) continue;
         if (row->type == DIP_OPTION_FLAG) {
             fprintf(s->out, " --%s%s", strcmp(value, "no") ? "" : "no-", row->name);
@@ -80,7 +92,7 @@ static void differing(const settings *s)
 {
     char value[VALUE], fallback[VALUE];
     size_t count = 0;
-    for (const dip_option *row = dip_train_table; row->name; row++) {
+    for (const dip_option *row = s->table; row->name; row++) {
         if (!values_of(s, row, value, fallback) || !strcmp(value, fallback)) continue;
         if (!count++) table_head(s);
         row_cells(s, row, value, fallback);
@@ -93,7 +105,7 @@ static void all(const settings *s)
     char value[VALUE], fallback[VALUE];
     fputs("<details><summary>All options</summary>\n", s->out);
     table_head(s);
-    for (const dip_option *row = dip_train_table; row->name; row++) {
+    for (const dip_option *row = s->table; row->name; row++) {
         if (row->type == DIP_OPTION_HEADING)
             fprintf(s->out, "<tr><th colspan=\"4\" class=\"group\">%s</th></tr>\n", row->name);
         else if (values_of(s, row, value, fallback))
@@ -105,7 +117,8 @@ static void all(const settings *s)
 void dip_run_options_write(FILE *out, const dip_run_history *run)
 {
     settings s = {.out = out, .run = run};
-    dip_options_defaults(dip_train_table, &s.defaults);
+    s.table = dip_run_aligns(run) ? dip_align_table : dip_train_table;
+    dip_options_defaults(s.table, &s.defaults);
     fputs("<h2>Options that differ from the defaults</h2>\n", out);
     differing(&s);
     command(&s);

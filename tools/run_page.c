@@ -147,16 +147,26 @@ static void data_figures(const page *p)
     figure(p, value, "parameters", more);
 }
 
+/* Epochs of how many; of an alignment steps, which may be more than were asked for. */
+static void length_figure(const page *p)
+{
+    const bool aligns = dip_run_aligns(p->run);
+    const dip_curve *c = aligns ? dip_run_curve(p->run, "evaluation", "recall_forward")
+                                : dip_run_curve(p->run, "epoch", "epoch");
+    const double length = !c || !c->n ? 0 : aligns ? c->x[c->n - 1] : (double)c->n;
+    char value[64], of[48] = "";
+    if (aligns && !(length > 0)) return;
+    dip_format_count((unsigned long long)length, value, sizeof value);
+    if (!aligns) snprintf(of, sizeof of, "of %.0f", setting(p, "epochs"));
+    figure(p, value, aligns ? "steps" : "epochs", of);
+}
+
 static void figures(const page *p)
 {
-    char value[64], of[48];
-    const dip_curve *epochs = dip_run_curve(p->run, "epoch", "epoch");
     fputs("<div class=\"figures\">\n", p->out);
     recall_figure(p, FORWARD);
     recall_figure(p, BACKWARD);
-    snprintf(value, sizeof value, "%zu", epochs ? epochs->n : 0);
-    snprintf(of, sizeof of, "of %.0f", setting(p, "epochs"));
-    figure(p, value, "epochs", of);
+    length_figure(p);
     time_figures(p);
     data_figures(p);
     fputs("</div>\n", p->out);

@@ -42,6 +42,10 @@ grep -q '"direction":"s1 -> s2"\|"from":"s1","to":"s2"' out || fail "eval said: 
 run query a s1/sim1-000003 --to s2 -k 3
 run export a -m aligned --what tiles --out tiles
 run query a tiles/tiles/s1/sim1-000003.tif --from s1 --to s2 -k 3
+run report a aligned --output page.html
+grep -q '>80</b><span>steps<' page.html || fail "the page does not tell the steps"
+grep -q 'diptych align ARCHIVE MODALITY=VECTORS... --steps 80 --batch 32 ' page.html || fail "the page has another command"
+grep -q 'of nan' page.html && fail "the page has a figure that is none"
 run verify a
 run encode a -m aligned
 grep -q "0 tiles encoded" out || fail "said: $(cat out)"

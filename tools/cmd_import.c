@@ -168,6 +168,8 @@ static dip_status import(dip_tool *tool, const options *o, dip_archive *archive,
         print_summary(&report, dip_archive_path(archive), seconds);
     if (!status && report.refused && !report.added && !report.present)
         status = dip_fail(DIP_EFORMAT, "every tile was refused");
+    if (!status && !report.refused && !report.added && !report.present)
+        status = dip_fail(DIP_EFORMAT, "no source names a tile");
     return status;
 }
 

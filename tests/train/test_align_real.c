@@ -1,6 +1,7 @@
 /*
  * Alignment on real radar and optical tiles: two models are trained apart, one sees for the radar tiles, the other for the
  * optical ones, so that across the two nothing is found but by chance. Skipped where the data is not there.
+ * ctest: slow
  */
 #include "support.h"
 

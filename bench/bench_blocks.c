@@ -14,7 +14,7 @@
 #include "core/rng.h"
 #include "storage/codec.h"
 #include "storage/env.h"
-#include "storage/half.h"
+#include "core/half.h"
 #include "storage/record.h"
 
 #include <diptych/archive.h>

@@ -10,7 +10,7 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "storage/block.h"
-#include "storage/half.h"
+#include "core/half.h"
 #include "storage/handle.h"
 
 #include <math.h>

@@ -9,7 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "storage/block.h"
-#include "storage/half.h"
+#include "core/half.h"
 #include "storage/handle.h"
 
 #include <math.h>

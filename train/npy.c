@@ -5,7 +5,7 @@
 #include "train/npy.h"
 
 #include "core/status.h"
-#include "storage/half.h"
+#include "core/half.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  */
 #include "core/mem.h"
 #include "storage/block.h"
-#include "storage/half.h"
+#include "core/half.h"
 #include "storage/pixels.h"
 #include "storage/record.h"
 

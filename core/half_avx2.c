@@ -1,5 +1,5 @@
 /* float32 <-> float16 by F16C; see half.h. */
-#include "storage/half.h"
+#include "core/half.h"
 
 #include <immintrin.h>
 #include <string.h>

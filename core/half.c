@@ -1,6 +1,6 @@
 /* float32 <-> float16 by integer arithmetic; see half.h. */
 #define _GNU_SOURCE
-#include "storage/half.h"
+#include "core/half.h"
 
 #include "core/cpu.h"
 

@@ -2,8 +2,8 @@
  * float32 <-> float16 (IEEE 754 binary16), rounding to nearest, ties to even; NaN stays NaN.
  * With F16C the processor's instructions are used, which give the same bits; DIP_NO_AVX2 switches them off.
  */
-#ifndef STORAGE_HALF_H
-#define STORAGE_HALF_H
+#ifndef CORE_HALF_H
+#define CORE_HALF_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -19,11 +19,11 @@
 #include "ingest/manifest.h"
 #include "ingest/raster.h"
 #include "search/models.h"
+#include "storage/npy.h"
 #include "tools/geojson.h"
 #include "tools/json.h"
 #include "tools/tile.h"
 #include "tools/when.h"
-#include "train/npy.h"
 
 #include <math.h>
 #include <stddef.h>

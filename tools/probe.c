@@ -11,7 +11,7 @@
 #include "core/status.h"
 #include "encoder/model.h"
 #include "ingest/raster.h"
-#include "train/npy.h"
+#include "storage/npy.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 
 #include "core/progress.h"
 #include "encoder/heads.h"
-#include "train/npy.h"
+#include "storage/npy.h"
 
 /** Of one modality. Any number of threads may read. */
 typedef struct dip_vectors {

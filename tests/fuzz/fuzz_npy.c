@@ -1,5 +1,5 @@
 /* Feeds arbitrary bytes to the reader of .npy files and reads every row that it accepts. */
-#include "train/npy.h"
+#include "storage/npy.h"
 
 #include "core/mem.h"
 

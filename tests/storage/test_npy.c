@@ -2,7 +2,10 @@
 #include "support.h"
 
 #include "core/file.h"
-#include "train/npy.h"
+#include "storage/npy.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* A file in memory, version 1, unpadded: the header, then `values` bytes counting up from 0. */
 static size_t make(uint8_t *out, const char *header, size_t values)
@@ -27,9 +30,8 @@ static dip_status parse(const char *header, size_t values, dip_npy *npy)
 
 static void what_is_written_is_read(void **state)
 {
-    (void)state;
     const float values[6] = {1, -2, 3.5f, 0, 1e30f, -0.25f};
-    const char *path = support_path("round.npy");
+    const char *path = inside(*state, "round.npy");
     dip_aside file;
     dip_npy npy;
     float row[3];
@@ -121,14 +123,14 @@ static void other_files_are_refused(void **state)
 {
     (void)state;
     dip_npy npy;
-    assert_int_equal(dip_npy_open(&npy, support_path("none.npy")), DIP_ENOENT);
+    assert_int_equal(dip_npy_open(&npy, inside(*state, "none.npy")), DIP_ENOENT);
     assert_int_equal(dip_npy_parse(&npy, "PK\x03\x04 a .npz", 13, "v.npz"), DIP_EFORMAT);
     assert_int_equal(dip_npy_parse(&npy, "\x93NUMPY\x04\x00\x00\x00\x00\x00", 12, "v"),
                      DIP_EFORMAT);
     assert_int_equal(dip_npy_parse(&npy, "\x93NUMPY\x02\x00\xff\xff\xff\xff", 12, "v"),
                      DIP_EFORMAT);
-    assert_int_equal(dip_file_write(support_path("empty.npy"), "", 0), DIP_OK);
-    assert_int_equal(dip_npy_open(&npy, support_path("empty.npy")), DIP_EFORMAT);
+    assert_int_equal(dip_file_write(inside(*state, "empty.npy"), "", 0), DIP_OK);
+    assert_int_equal(dip_npy_open(&npy, inside(*state, "empty.npy")), DIP_EFORMAT);
 }
 
 int main(void)
@@ -140,5 +142,5 @@ int main(void)
         cmocka_unit_test(the_rest_is_refused),
         cmocka_unit_test(other_files_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, support_cleanup);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -2,7 +2,7 @@
  * NumPy's .npy files; see npy.h. The header is read as the literal that numpy writes: a dict of three keys in any order, each
  * once, with blanks where Python allows them.
  */
-#include "train/npy.h"
+#include "storage/npy.h"
 
 #include "core/status.h"
 #include "core/half.h"

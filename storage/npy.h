@@ -7,8 +7,8 @@
  *
  * The reader trusts nothing; what it accepts can be read without further checks. A shape (dim,) is one row.
  */
-#ifndef TRAIN_NPY_H
-#define TRAIN_NPY_H
+#ifndef STORAGE_NPY_H
+#define STORAGE_NPY_H
 
 #include "core/file.h"
 

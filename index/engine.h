@@ -59,6 +59,7 @@ typedef struct dip_change {
 
 struct dip_engine_ops {
     dip_engine engine;
+    const char *name;        /* what users call it */
     uint32_t kind;           /* of our file */
     const char *suffix;      /* of our file: ".exact" */
     const char *data_suffix; /* of a second file, or NULL */

@@ -111,6 +111,7 @@ static dip_status update(const dip_index *base, const dip_change *change)
 
 const dip_engine_ops dip_engine_exact = {
     .engine = DIP_ENGINE_EXACT,
+    .name = "exact",
     .kind = DIP_LAYOUT_VECTORS,
     .suffix = ".exact",
     .build = build,

@@ -459,6 +459,7 @@ static dip_status update(const dip_index *base, const dip_change *change)
 
 const dip_engine_ops dip_engine_faiss = {
     .engine = DIP_ENGINE_FAISS,
+    .name = "faiss",
     .kind = DIP_LAYOUT_IDS,
     .suffix = ".ids",
     .data_suffix = ".ivfpq",

@@ -30,6 +30,15 @@ static const dip_engine_ops *find_engine(dip_engine engine)
     return NULL;
 }
 
+const char *dip_engine_name(size_t i) { return i < ENGINES ? engines[i]->name : NULL; }
+
+dip_engine dip_engine_find(const char *name)
+{
+    for (size_t i = 0; i < ENGINES; i++)
+        if (!strcmp(engines[i]->name, name)) return engines[i]->engine;
+    return DIP_ENGINE_AUTO;
+}
+
 /*
  * The power of two nearest to sqrt(n), but with enough vectors a list. FAISS's residual fast scan makes a look-up table
  * for each list that it probes, which costs as much as some thousand codes: finer lists would cost more than they save.

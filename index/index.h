@@ -23,6 +23,11 @@ typedef enum dip_engine { DIP_ENGINE_AUTO, DIP_ENGINE_EXACT, DIP_ENGINE_FAISS } 
 
 enum { DIP_FAISS_LEAST = 64 }; /* vectors that the faiss engine needs to train */
 
+/** Name of the i-th engine, "exact"; NULL behind the last. */
+const char *dip_engine_name(size_t i);
+/** The engine of that name; AUTO if there is none. */
+dip_engine dip_engine_find(const char *name);
+
 /** What to build. Zero fields are chosen from n and dim; dip_index_recipe_resolve() says what. */
 typedef struct dip_index_recipe {
     dip_engine engine;   /* AUTO: exact below exact_below vectors */

@@ -1,20 +1,15 @@
 /*
  * Statistics of bands; see statistics.h.
  *
- * Each tile gives the count, mean and summed squares of a band; they are joined in the order of the ids (Chan, Golub
- * and LeVeque, 1979), so that rounding does not depend on which thread read which tile.
+ * Each tile gives its moments, which are joined in the order of the ids; see core/moments.h.
  */
 #include "ingest/statistics.h"
 
 #include "core/mem.h"
-#include "core/parallel.h"
+#include "core/moments.h"
 
 #include <math.h>
 #include <string.h>
-
-typedef struct moments {
-    double count, mean, squares; /* squares: of the distances to the mean */
-} moments;
 
 typedef struct survey {
     dip_archive *archive;
@@ -59,10 +54,10 @@ static dip_status visit(void *context, const dip_meta *meta)
             double distance = (double)p[i] - mean;                  \
             if (isfinite(distance)) squares += distance * distance; \
         }                                                           \
-        return (moments){count, mean, squares};                     \
+        return (dip_moments){count, mean, squares};                 \
     } while (0)
 
-static moments moments_of(const dip_plane *plane)
+static dip_moments moments_of(const dip_plane *plane)
 {
     size_t n = (size_t)plane->width * plane->height;
     switch (plane->dtype) {
@@ -74,15 +69,7 @@ static moments moments_of(const dip_plane *plane)
     case DIP_DTYPE_F32: MOMENTS_OF(float);
     case DIP_DTYPE_F64: MOMENTS_OF(double);
     }
-    return (moments){0, 0, 0};
-}
-
-static moments join(moments a, moments b)
-{
-    double count = a.count + b.count, shift = b.mean - a.mean;
-    if (count <= 0) return a;
-    return (moments){count, a.mean + shift * b.count / count,
-                     a.squares + b.squares + shift * shift * a.count * b.count / count};
+    return (dip_moments){0, 0, 0};
 }
 
 typedef struct reading {
@@ -90,38 +77,33 @@ typedef struct reading {
     const uint64_t *ids;
     size_t id_count, chosen;
     uint32_t bands;
-    moments *found; /* (chosen, bands) */
 } reading;
 
-static dip_status read_tile(void *context, size_t task, unsigned worker)
+static dip_status read_tile(void *context, size_t part, dip_moments *out)
 {
-    reading *r = context;
+    const reading *r = context;
     dip_tile *tile;
-    (void)worker;
-    dip_status status = dip_archive_tile(r->archive, r->ids[task * r->id_count / r->chosen], &tile);
+    dip_status status = dip_archive_tile(r->archive, r->ids[part * r->id_count / r->chosen], &tile);
     if (status) return status;
     for (uint32_t b = 0; b < r->bands && b < tile->plane_count; b++)
-        r->found[task * r->bands + b] = moments_of(&tile->planes[b]);
+        out[b] = moments_of(&tile->planes[b]);
     dip_tile_free(tile);
     return DIP_OK;
 }
 
-static dip_status fill_modality(dip_archive *archive, size_t position, const struct ids *list)
+static dip_status fill_modality(dip_archive *archive, size_t position, const struct ids *list,
+                                const dip_progress *progress)
 {
     dip_modality modality = *dip_archive_modality(archive, position);
+    dip_moments found[DIP_MAX_BANDS];
     reading r = {.archive = archive, .ids = list->ids, .id_count = list->count};
     r.chosen = list->count < DIP_STATISTICS_TILES ? list->count : DIP_STATISTICS_TILES;
     r.bands = modality.band_count;
-    r.found = dip_calloc(r.chosen * r.bands, sizeof *r.found);
-    if (!r.found) return DIP_ENOMEM;
-    dip_status status = dip_parallel_for(r.chosen, read_tile, &r);
+    dip_status status = dip_moments_gather(found, r.bands, r.chosen, read_tile, &r, progress);
     for (uint32_t b = 0; b < r.bands && !status; b++) {
-        moments sum = {0, 0, 0};
-        for (size_t t = 0; t < r.chosen; t++) sum = join(sum, r.found[t * r.bands + b]);
-        modality.bands[b].mean = sum.mean;
-        modality.bands[b].stddev = sum.count > 0 ? sqrt(sum.squares / sum.count) : 0;
+        modality.bands[b].mean = found[b].mean;
+        modality.bands[b].stddev = dip_moments_deviation(&found[b]);
     }
-    dip_free(r.found);
     return status ? status : dip_archive_redeclare(archive, &modality);
 }
 
@@ -138,9 +120,7 @@ static dip_status fill_wanted(survey *s, size_t modalities, const dip_progress *
     for (size_t m = 0; m < modalities && !status; m++) {
         const struct ids *list = s->train[m].count ? &s->train[m] : &s->all[m];
         if (!list->count || !dip_archive_modality(s->archive, m)->band_count) continue;
-        if (dip_progress_tick(progress, "statistics", m, modalities))
-            return dip_fail(DIP_ECANCEL, "stopped before the statistics of the bands");
-        status = fill_modality(s->archive, m, list);
+        status = fill_modality(s->archive, m, list, progress);
     }
     return status;
 }

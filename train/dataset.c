@@ -6,7 +6,7 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
-#include "core/parallel.h"
+#include "core/moments.h"
 #include "core/status.h"
 #include "encoder/prepare.h"
 
@@ -337,62 +337,40 @@ void dip_dataset_close(dip_dataset *dataset)
 
 /* ---- statistics ---- */
 
-/* Mean and summed squared deviation of a tile's bands. */
-typedef struct tile_sums {
-    double count, mean[DIP_MAX_BANDS], squares[DIP_MAX_BANDS];
-} tile_sums;
-
 typedef struct measure_job {
     const dip_dataset *dataset;
     const uint32_t *tiles;
-    size_t first;
-    tile_sums *sums;
 } measure_job;
 
-static void sum_tile(const float *image, size_t pixels, uint32_t bands, tile_sums *out)
+static void sum_tile(const float *image, size_t pixels, uint32_t bands, dip_moments *out)
 {
-    out->count = (double)pixels;
     for (uint32_t b = 0; b < bands; b++) {
         double sum = 0, squares = 0;
         for (size_t i = 0; i < pixels; i++) sum += image[i * bands + b];
         double mean = sum / (double)pixels;
         for (size_t i = 0; i < pixels; i++)
             squares += (image[i * bands + b] - mean) * (image[i * bands + b] - mean);
-        out->mean[b] = mean;
-        out->squares[b] = squares;
+        out[b] = (dip_moments){(double)pixels, mean, squares};
     }
 }
 
-static dip_status measure_task(void *context, size_t task, unsigned worker)
+static dip_status measure_tile(void *context, size_t part, dip_moments *out)
 {
     const measure_job *job = context;
     const dip_dataset *d = job->dataset;
-    uint32_t at = job->tiles[job->first + task], width, height;
+    uint32_t at = job->tiles[part], width, height;
     dip_modality plain = d->modality[d->tile_modality[at]];
     dip_tile *tile = NULL;
-    (void)worker;
     for (uint32_t b = 0; b < plain.band_count; b++) plain.bands[b].mean = plain.bands[b].stddev = 0;
     dip_status status = dip_archive_tile(d->archive, d->tiles[at], &tile);
     if (status) return status;
     dip_prepare_size(tile, &width, &height);
     float *image = dip_alloc((size_t)width * height * plain.band_count * sizeof *image);
     status = image ? dip_prepare(tile, &plain, image) : DIP_ENOMEM;
-    if (!status) sum_tile(image, (size_t)width * height, plain.band_count, &job->sums[task]);
+    if (!status) sum_tile(image, (size_t)width * height, plain.band_count, out);
     dip_free(image);
     dip_tile_free(tile);
     return status;
-}
-
-/* Adds `more` to `total`. [Chan, Golub and LeVeque, 1983] */
-static void merge(tile_sums *total, const tile_sums *more, uint32_t bands)
-{
-    double count = total->count + more->count;
-    for (uint32_t b = 0; b < bands; b++) {
-        double delta = more->mean[b] - total->mean[b];
-        total->squares[b] += more->squares[b] + delta * delta * total->count * more->count / count;
-        total->mean[b] += delta * more->count / count;
-    }
-    total->count = count;
 }
 
 /* Up to MEASURED training tiles of a modality, spread evenly over the pairs. */
@@ -413,27 +391,17 @@ static size_t sample(const dip_dataset *d, uint32_t modality, uint32_t *out)
 
 static dip_status measure_modality(dip_dataset *d, uint32_t modality, const dip_progress *progress)
 {
-    enum { GROUP = 64 };
-    uint32_t tiles[MEASURED], bands = d->modality[modality].band_count;
-    size_t n = sample(d, modality, tiles);
-    tile_sums total = {.count = 0};
-    dip_status status = DIP_OK;
-    tile_sums *sums = dip_alloc(GROUP * sizeof *sums);
-    if (!sums) return DIP_ENOMEM;
-    for (size_t at = 0; !status && at < n; at += GROUP) {
-        size_t count = n - at < GROUP ? n - at : GROUP;
-        measure_job job = {d, tiles, at, sums};
-        status = dip_parallel_for(count, measure_task, &job);
-        for (size_t i = 0; !status && i < count; i++) merge(&total, &sums[i], bands);
-        if (!status && dip_progress_tick(progress, "measuring", at + count, n))
-            status = dip_fail(DIP_ECANCEL, "stopped while measuring the bands");
+    uint32_t tiles[MEASURED];
+    dip_band *bands = d->modality[modality].bands;
+    dip_moments found[DIP_MAX_BANDS];
+    measure_job job = {d, tiles};
+    size_t n = sample(d, modality, tiles), band_count = d->modality[modality].band_count;
+    dip_status status = dip_moments_gather(found, band_count, n, measure_tile, &job, progress);
+    for (size_t b = 0; !status && n && b < band_count; b++) {
+        double deviation = dip_moments_deviation(&found[b]);
+        bands[b].mean = found[b].mean;
+        bands[b].stddev = deviation > 0 ? deviation : 1;
     }
-    for (uint32_t b = 0; !status && n && b < bands; b++) {
-        double stddev = sqrt(total.squares[b] / total.count);
-        d->modality[modality].bands[b].mean = total.mean[b];
-        d->modality[modality].bands[b].stddev = stddev > 0 ? stddev : 1;
-    }
-    dip_free(sums);
     return status;
 }
 

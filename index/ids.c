@@ -79,21 +79,6 @@ void dip_id_table_fini(dip_id_table *table)
     *table = (dip_id_table){0};
 }
 
-size_t dip_ids_lower_bound(const uint64_t *ids, size_t n, uint64_t id)
-{
-    size_t low = 0;
-    while (n) {
-        size_t half = n / 2;
-        if (ids[low + half] < id) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return low;
-}
-
 uint32_t dip_id_table_find(const dip_id_table *table, uint64_t id)
 {
     size_t at = dip_ids_lower_bound(table->sorted, table->live, id);

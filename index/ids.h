@@ -5,6 +5,7 @@
 #ifndef INDEX_IDS_H
 #define INDEX_IDS_H
 
+#include "core/sorted.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -35,8 +36,5 @@ uint32_t dip_id_table_find(const dip_id_table *table, uint64_t id);
  */
 size_t dip_id_table_select(const dip_id_table *table, const uint64_t *wanted, size_t n,
                            uint32_t *locals);
-
-/** First position in `ids` (n, ascending) with a value not below `id`. */
-size_t dip_ids_lower_bound(const uint64_t *ids, size_t n, uint64_t id);
 
 #endif

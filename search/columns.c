@@ -2,6 +2,7 @@
 #include "search/columns.h"
 
 #include "core/mem.h"
+#include "core/sorted.h"
 
 #include <math.h>
 #include <string.h>
@@ -68,14 +69,7 @@ void dip_columns_fini(dip_columns *c)
 
 size_t dip_columns_find(const dip_columns *columns, uint64_t id)
 {
-    size_t low = 0, high = columns->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (columns->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = dip_ids_lower_bound(columns->ids, columns->count, id);
     return low < columns->count && columns->ids[low] == id ? low : SIZE_MAX;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "core/parallel.h"
+#include "core/sorted.h"
 #include "core/words.h"
 #include "index/scan.h"
 #include "search/calibrate.h"
@@ -203,24 +204,12 @@ static dip_status take(const evaluator *v, const side *s, bool all, gallery_kind
 
 /* ---- ranking ---- */
 
-static size_t position_of(const subset *gallery, uint64_t id)
-{
-    size_t low = 0, high = gallery->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (gallery->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Adds a hit to a row, as a gallery position, unless it is the query's own tile or the row is full. */
 static void add_hit(const evaluator *v, const subset *gallery, uint64_t id, uint64_t own,
                     uint32_t *row, size_t *filled)
 {
-    if (id != own && *filled < v->depth) row[(*filled)++] = (uint32_t)position_of(gallery, id);
+    if (id != own && *filled < v->depth)
+        row[(*filled)++] = (uint32_t)dip_ids_lower_bound(gallery->ids, gallery->n, id);
 }
 
 static dip_status rank_exactly(const evaluator *v, const subset *queries, const subset *gallery,

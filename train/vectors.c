@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "core/parallel.h"
+#include "core/sorted.h"
 #include "core/status.h"
 #include "encoder/model.h"
 #include "train/project.h"
@@ -25,14 +26,7 @@ void dip_vectors_read(const dip_vectors *v, size_t first, size_t count, float *o
 
 size_t dip_vectors_find(const dip_vectors *v, uint64_t id)
 {
-    size_t low = 0, high = v->rows;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (v->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = dip_ids_lower_bound(v->ids, v->rows, id);
     if (low == v->rows || v->ids[low] != id) return SIZE_MAX;
     return v->row_of ? v->row_of[low] : low;
 }

@@ -26,6 +26,13 @@ void dip_format_count(unsigned long long value, char *out, size_t capacity)
     out[o] = '\0';
 }
 
+void dip_format_things(unsigned long long n, const char *noun, char *out, size_t capacity)
+{
+    char count[32];
+    dip_format_count(n, count, sizeof count);
+    snprintf(out, capacity, "%s %s%s", count, noun, n == 1 ? "" : "s");
+}
+
 void dip_format_bytes(unsigned long long bytes, char *out, size_t capacity)
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};

@@ -8,6 +8,8 @@
 void dip_format_seconds(double seconds, char *out, size_t capacity);
 /** A whole number with thousands separated by commas. */
 void dip_format_count(unsigned long long value, char *out, size_t capacity);
+/** "1 tile", "3,700 tiles": dip_format_count() with the noun, which takes an s unless it is one. */
+void dip_format_things(unsigned long long n, const char *noun, char *out, size_t capacity);
 /** "1.8 GB", "312 B" (powers of 1000). */
 void dip_format_bytes(unsigned long long bytes, char *out, size_t capacity);
 

@@ -7,13 +7,12 @@
 #include "tools/cmd.h"
 
 #include "core/file.h"
+#include "core/format.h"
 #include "core/mem.h"
 #include "search/models.h"
-#include "tools/json.h"
-#include "core/format.h"
+#include "tools/train_result.h"
 #include "train/align.h"
 #include "train/encode.h"
-#include "train/held.h"
 
 #include <diptych/model.h>
 
@@ -234,37 +233,26 @@ static double per_second(const session *s)
 static void print_text(const session *s)
 {
     const dip_train_result *r = &s->result;
-    char time[32], stored[32], present[32];
+    char time[32], steps[32], stored[48], present[32];
     dip_format_seconds(r->seconds, time, sizeof time);
-    dip_format_count(s->stored.encoded, stored, sizeof stored);
+    dip_format_things(r->steps, "step", steps, sizeof steps);
+    dip_format_things(s->stored.encoded, "aligned embedding", stored, sizeof stored);
     dip_format_count(s->stored.present, present, sizeof present);
     if (r->already)
         printf("model %s was made before from these vectors; --force makes it again\n", r->model);
     else if (!s->options->apply)
-        printf("model %s: %llu steps, %s (%.0f pairs/s)\n", r->model, (unsigned long long)r->steps,
-               time, per_second(s));
-    if (r->steps && r->held_pairs)
-        printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_HELD_K,
-               r->recall[0], r->recall[1]);
-    printf("%s aligned embeddings stored, %s were there; next: diptych index %s -m %s\n", stored,
-           present, s->path, r->model);
+        printf("model %s: %s, %s (%.0f pairs/s)\n", r->model, steps, time, per_second(s));
+    if (r->steps) dip_train_result_print(r);
+    printf("%s stored, %s were there; next: diptych index %s -m %s\n", stored, present, s->path,
+           r->model);
 }
 
 static void print_json(const session *s)
 {
-    const dip_train_result *r = &s->result;
     dip_json j;
     dip_json_start(&j, stdout);
     dip_json_object(&j, NULL);
-    dip_json_text(&j, "model", r->model);
-    dip_json_flag(&j, "already", r->already);
-    dip_json_count(&j, "resumed_from", r->resumed_from);
-    dip_json_count(&j, "steps", r->steps);
-    dip_json_count(&j, "pairs", r->pairs);
-    dip_json_count(&j, "held_pairs", r->held_pairs);
-    dip_json_real(&j, "recall_forward", r->recall[0], 6);
-    dip_json_real(&j, "recall_backward", r->recall[1], 6);
-    dip_json_real(&j, "seconds", r->seconds, 3);
+    dip_train_result_json(&j, &s->result);
     dip_json_real(&j, "pairs_per_second", per_second(s), 1);
     dip_json_count(&j, "stored", s->stored.encoded);
     dip_json_count(&j, "present", s->stored.present);

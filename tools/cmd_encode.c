@@ -55,10 +55,10 @@ static void print_text(const char *model, const dip_encode_report *r)
 {
     char encoded[32], present[32], time[32];
     double rate = r->seconds > 0 ? (double)r->encoded / r->seconds : 0;
-    dip_format_count(r->encoded, encoded, sizeof encoded);
+    dip_format_things(r->encoded, "tile", encoded, sizeof encoded);
     dip_format_count(r->present, present, sizeof present);
     dip_format_seconds(r->seconds, time, sizeof time);
-    printf("model %s: %s tiles encoded in %s (%.0f tiles/s; %.0f %% encoding, %.0f %% waiting for "
+    printf("model %s: %s encoded in %s (%.0f tiles/s; %.0f %% encoding, %.0f %% waiting for "
            "tiles, %.0f %% for the store), %s had an embedding, %llu left out\n",
            model, encoded, time, rate, share(r->encode_seconds, r->seconds),
            share(r->wait_read_seconds, r->seconds), share(r->wait_write_seconds, r->seconds),

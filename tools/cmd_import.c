@@ -108,8 +108,8 @@ static void print_json(const dip_import_report *r, const char *archive, double s
 static void print_summary(const dip_import_report *r, const char *archive, double seconds)
 {
     char added[40], places[40], alone[40], refused[40], present[40], time[40];
-    dip_format_count(r->added, added, sizeof added);
-    dip_format_count(r->places, places, sizeof places);
+    dip_format_things(r->added, "tile", added, sizeof added);
+    dip_format_things(r->places, "place", places, sizeof places);
     dip_format_count(r->alone, alone, sizeof alone);
     dip_format_count(r->refused, refused, sizeof refused);
     dip_format_count(r->present, present, sizeof present);
@@ -117,10 +117,10 @@ static void print_summary(const dip_import_report *r, const char *archive, doubl
         snprintf(time, sizeof time, "%.1f s", seconds);
     else
         dip_format_seconds(seconds, time, sizeof time);
-    printf("%s: %s tiles added", archive, added);
+    printf("%s: %s added", archive, added);
     if (r->present) printf(", %s there already", present);
     if (r->refused) printf(", %s refused", refused);
-    printf("; %s places", places);
+    printf("; %s", places);
     if (r->alone) printf(", %s of them with a single tile", alone);
     printf(" (%s", time);
     if (r->added && seconds > 0) {

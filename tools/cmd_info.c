@@ -178,13 +178,13 @@ static dip_status print_text(const contents *c)
     char tiles[40], places[40], stored[40], raw[40], store[40];
     const dip_archive_counts *n = &c->counts;
     dip_format_count(n->tiles, tiles, sizeof tiles);
-    dip_format_count(n->places, places, sizeof places);
+    dip_format_things(n->places, "place", places, sizeof places);
     dip_format_bytes(n->tile_bytes, stored, sizeof stored);
     dip_format_bytes(n->raw_bytes, raw, sizeof raw);
     dip_format_bytes(n->store_bytes, store, sizeof store);
     printf("archive      %s%s\n", dip_archive_title(c->archive),
            c->simulated ? " (simulated data)" : "");
-    printf("tiles        %s of %s places\n", tiles, places);
+    printf("tiles        %s of %s\n", tiles, places);
     print_extent(&c->extent);
     printf("pixels       %s, stored in %s", raw, stored);
     if (n->tile_bytes) printf(" (%.2f : 1)", ratio(n));

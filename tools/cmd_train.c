@@ -4,10 +4,8 @@
 #include "core/clock.h"
 #include "core/format.h"
 #include "core/mem.h"
-#include "tools/json.h"
 #include "tools/run_page.h"
-#include "train/held.h"
-#include "train/trainer.h"
+#include "tools/train_result.h"
 
 #include <diptych/archive.h>
 
@@ -24,18 +22,18 @@ static double waited_percent(const dip_train_result *r)
 /* `page`: of the run. */
 static void print_text(const dip_train_result *r, const char *page)
 {
-    char time[32];
+    char time[32], epochs[32], steps[32];
     if (r->already) {
         printf("model %s was trained before with these options and data; --force trains it again\n",
                r->model);
         return;
     }
     dip_format_seconds(r->seconds, time, sizeof time);
-    printf("model %s: %llu epochs, %llu steps, %s (%.0f %% of it waiting for tiles)\n", r->model,
-           (unsigned long long)r->epochs, (unsigned long long)r->steps, time, waited_percent(r));
-    if (r->held_pairs)
-        printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_HELD_K,
-               r->recall[0], r->recall[1]);
+    dip_format_things(r->epochs, "epoch", epochs, sizeof epochs);
+    dip_format_things(r->steps, "step", steps, sizeof steps);
+    printf("model %s: %s, %s, %s (%.0f %% of it waiting for tiles)\n", r->model, epochs, steps,
+           time, waited_percent(r));
+    dip_train_result_print(r);
     printf("the run as a page: %s\n", page);
 }
 
@@ -44,17 +42,9 @@ static void print_json(const dip_train_result *r, const char *page)
     dip_json j;
     dip_json_start(&j, stdout);
     dip_json_object(&j, NULL);
-    dip_json_text(&j, "model", r->model);
-    dip_json_flag(&j, "already", r->already);
-    dip_json_count(&j, "resumed_from", r->resumed_from);
+    dip_train_result_json(&j, r);
     dip_json_count(&j, "epochs", r->epochs);
-    dip_json_count(&j, "steps", r->steps);
     dip_json_count(&j, "parameters", r->parameters);
-    dip_json_count(&j, "pairs", r->pairs);
-    dip_json_count(&j, "held_pairs", r->held_pairs);
-    dip_json_real(&j, "recall_forward", r->recall[0], 6);
-    dip_json_real(&j, "recall_backward", r->recall[1], 6);
-    dip_json_real(&j, "seconds", r->seconds, 3);
     dip_json_real(&j, "waited", r->waited, 3);
     dip_json_text(&j, "page", page);
     dip_json_end(&j);

@@ -77,7 +77,7 @@ static dip_status verify_together(findings *f, const dip_archive *archive)
 
 static void print_sound(const dip_tool *tool, const dip_archive_counts *counts, size_t models)
 {
-    char tiles[40], embeddings[40];
+    char tiles[40], embeddings[40], all[40];
     if (tool->json) {
         dip_json j;
         dip_json_start(&j, stdout);
@@ -89,10 +89,10 @@ static void print_sound(const dip_tool *tool, const dip_archive_counts *counts, 
         dip_json_end(&j);
         return;
     }
-    dip_format_count(counts->tiles, tiles, sizeof tiles);
-    dip_format_count(counts->embeddings, embeddings, sizeof embeddings);
-    printf("sound: %s tiles, %s embeddings, %zu model%s, all indexes\n", tiles, embeddings, models,
-           models == 1 ? "" : "s");
+    dip_format_things(counts->tiles, "tile", tiles, sizeof tiles);
+    dip_format_things(counts->embeddings, "embedding", embeddings, sizeof embeddings);
+    dip_format_things(models, "model", all, sizeof all);
+    printf("sound: %s, %s, %s, all indexes\n", tiles, embeddings, all);
 }
 
 static dip_status verify(findings *f, const dip_archive *archive)

@@ -265,3 +265,18 @@ dip_status dip_table_parse_csv(dip_table *out, const char *bytes, size_t length)
         *out = table;
     return status;
 }
+
+/* Whatever may be a separator is quoted: a reader guesses which one it is. */
+void dip_table_write_cell(FILE *out, const char *text)
+{
+    if (!strpbrk(text, ",;\t\"\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { DIP_TABLE_MAX_COLUMNS = 256 };
 
@@ -35,6 +36,9 @@ const char *dip_table_column(const dip_table *table, size_t column);
 const char *dip_table_cell(const dip_table *table, size_t row, size_t column);
 /** Position of a column, or -1. */
 int dip_table_find(const dip_table *table, const char *name);
+
+/** Writes a cell that dip_table_parse_csv() reads back as it is, in quotes where it needs them. */
+void dip_table_write_cell(FILE *out, const char *text);
 
 /* ---- building; text offset 0 is always "" ---- */
 

@@ -18,6 +18,7 @@
 #include "core/mem.h"
 #include "ingest/manifest.h"
 #include "ingest/raster.h"
+#include "ingest/table.h"
 #include "search/models.h"
 #include "storage/npy.h"
 #include "tools/geojson.h"
@@ -69,20 +70,6 @@ typedef struct session {
 } session;
 
 /* ---- CSV ---- */
-
-static void cell(FILE *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"') fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
 
 static void degrees(FILE *out, double value)
 {
@@ -148,7 +135,7 @@ static void csv_row(FILE *out, const dip_archive *archive, const dip_meta *meta,
         first = false;
         const char *text = text_of(archive, meta, columns[i], path, scratch);
         if (text)
-            cell(out, text);
+            dip_table_write_cell(out, text);
         else
             degrees(out, degrees_of(meta, columns[i]));
     }
@@ -204,11 +191,21 @@ static dip_status write_rows(session *s, FILE *csv, FILE *geojson)
     return DIP_OK;
 }
 
+/* Folders are made for what goes into them: an export that has nothing to write leaves none behind. */
+static dip_status make_folder(const session *s, const char *name)
+{
+    char *path = *name ? dip_path_join(s->options->out, name) : dip_strdup(s->options->out);
+    dip_status status = path ? dip_folder_create(path) : DIP_ENOMEM;
+    dip_free(path);
+    return status;
+}
+
 static dip_status begin(const session *s, dip_aside *file, const char *folder, const char *name)
 {
+    dip_status status = make_folder(s, folder);
     char *path = dip_sprintf("%s/%s%s", s->options->out, folder, name);
     if (!path) return DIP_ENOMEM;
-    dip_status status = dip_file_begin(file, path);
+    if (!status) status = dip_file_begin(file, path);
     dip_free(path);
     return status;
 }
@@ -237,9 +234,9 @@ static dip_status write_names(const session *s, const dip_embeddings *e, FILE *o
         dip_status status = dip_archive_meta(s->archive, e->ids[i], &meta);
         if (status) return status;
         fprintf(out, "%llu,", (unsigned long long)meta->id);
-        cell(out, meta->name);
+        dip_table_write_cell(out, meta->name);
         fputc(',', out);
-        cell(out, meta->place_name);
+        dip_table_write_cell(out, meta->place_name);
         fputs("\n", out);
         dip_meta_free(meta);
     }
@@ -267,20 +264,11 @@ static dip_status write_embeddings(session *s, const char *modality, const dip_e
     return status;
 }
 
-static dip_status make_folder(const session *s, const char *name)
-{
-    char *path = dip_path_join(s->options->out, name);
-    dip_status status = path ? dip_folder_create(path) : DIP_ENOMEM;
-    dip_free(path);
-    return status;
-}
-
 static dip_status export_embeddings(session *s)
 {
     char *model = NULL;
     bool any = false;
     dip_status status = dip_models_choose(dip_archive_path(s->archive), s->options->model, &model);
-    if (!status) status = make_folder(s, "embeddings");
     for (size_t i = 0; i < dip_archive_modality_count(s->archive) && !status; i++) {
         dip_embeddings e;
         status = dip_archive_embeddings(s->archive, model, (uint32_t)i, &e);
@@ -404,7 +392,7 @@ static dip_status write_tiles(session *s, FILE *manifest)
 static dip_status export_tiles(session *s)
 {
     dip_aside manifest = {0};
-    dip_status status = make_folder(s, "tiles");
+    dip_status status = DIP_OK;
     dip_raster_init();
     for (size_t i = 0; i < dip_archive_modality_count(s->archive) && !status; i++) {
         char folder[DIP_WORD_CAPACITY + 8];
@@ -424,8 +412,8 @@ static dip_status export_tiles(session *s)
 static dip_status export_all(session *s)
 {
     int w = s->options->what;
-    dip_status status = dip_folder_create(s->options->out);
-    if (!status && (w == ALL || w == METADATA)) status = export_metadata(s);
+    dip_status status = DIP_OK;
+    if (w == ALL || w == METADATA) status = export_metadata(s);
     if (!status && (w == ALL || w == EMBEDDINGS)) {
         status = export_embeddings(s);
         if (status == DIP_ENOENT && w == ALL && !s->options->model) {
@@ -449,8 +437,8 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     if (!status) status = dip_archive_simulated(s.archive, &simulated);
     if (!status) {
         char files[40];
-        dip_format_count(s.files, files, sizeof files);
-        printf("%s: %s files\n", s.options->out, files);
+        dip_format_things(s.files, "file", files, sizeof files);
+        printf("%s: %s\n", s.options->out, files);
         if (simulated) dip_tool_note(tool, "simulated data");
     }
     dip_ids_free(s.ids);

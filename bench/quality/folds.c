@@ -106,21 +106,6 @@ static bool is_held(const source *s, const char *scene, const dip_hold_out *hold
     return false;
 }
 
-static void put_cell(FILE *out, const char *text, bool first)
-{
-    if (!first) fputc(',', out);
-    if (!strpbrk(text, ",\"\r\n;\t")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"') fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 static dip_status put_row(const source *s, size_t row, const dip_hold_out *hold_out, FILE *out)
 {
     char *path = dip_path_join(s->folder, cell(s, row, s->path));
@@ -130,7 +115,8 @@ static dip_status put_row(const source *s, size_t row, const dip_hold_out *hold_
         if ((int)c == s->path) text = path;
         if ((int)c == s->split)
             text = is_held(s, cell(s, row, s->scene), hold_out) ? "val" : "train";
-        put_cell(out, text, c == 0);
+        if (c) fputc(',', out);
+        dip_table_write_cell(out, text);
     }
     fputc('\n', out);
     dip_free(path);
@@ -142,8 +128,10 @@ static dip_status put_table(const source *s, const char *to, const dip_hold_out 
     dip_aside file;
     dip_status status = dip_file_begin(&file, to);
     if (status) return status;
-    for (size_t c = 0; c < s->table.column_count; c++)
-        put_cell(file.stream, dip_table_column(&s->table, c), c == 0);
+    for (size_t c = 0; c < s->table.column_count; c++) {
+        if (c) fputc(',', file.stream);
+        dip_table_write_cell(file.stream, dip_table_column(&s->table, c));
+    }
     fputc('\n', file.stream);
     for (size_t row = 0; row < s->table.row_count && !status; row++)
         if (is_development(s, row)) status = put_row(s, row, hold_out, file.stream);

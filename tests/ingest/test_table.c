@@ -1,7 +1,10 @@
 /* CSV: RFC 4180 and what programs really write. */
+#define _POSIX_C_SOURCE 200809L
 #include "tests/ingest/support.h"
 
 #include "ingest/table.h"
+
+#include <stdlib.h>
 
 static dip_status parse(dip_table *table, const char *text)
 {
@@ -118,10 +121,34 @@ static void test_too_many_columns(void **state)
     assert_fails(parse(&t, text), DIP_EFORMAT, "may have 256 columns");
 }
 
+static void test_written_cells_are_read_back(void **state)
+{
+    (void)state;
+    static const char *const cells[] = {"plain",      "",   "a,b;c\td",
+                                        "say \"so\"", "\"", "two\r\nlines"};
+    char *text = NULL;
+    size_t length = 0, n = sizeof cells / sizeof *cells;
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    fputs("a,b,c,d,e,f\n", out);
+    for (size_t c = 0; c < n; c++) {
+        if (c) fputc(',', out);
+        dip_table_write_cell(out, cells[c]);
+    }
+    fclose(out);
+    dip_table t;
+    assert_ok(dip_table_parse_csv(&t, text, length));
+    assert_int_equal(t.row_count, 1);
+    for (size_t c = 0; c < n; c++) assert_string_equal(dip_table_cell(&t, 0, c), cells[c]);
+    dip_table_fini(&t);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_written_cells_are_read_back),
         cmocka_unit_test(test_lines_and_fields),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_too_many_columns),

@@ -304,6 +304,23 @@ static dip_status choose_head(const dip_model *model, const dip_heads *heads, co
     return DIP_OK;
 }
 
+static dip_status wrong_width(const dip_model *model, const dip_heads *heads, size_t found)
+{
+    char takes[400] = "";
+    size_t used = 0;
+    for (uint32_t m = 0; heads && m < heads->spec.modality_count && used < sizeof takes; m++) {
+        int n = snprintf(takes + used, sizeof takes - used, "%s%u of %s",
+                         m ? ", " : "; its heads take ", heads->spec.input[m].dim,
+                         heads->spec.modality[m].name);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return dip_fail(
+        DIP_EMISMATCH,
+        "its vector has %zu values, embeddings of model %s have %zu%s; give a vector of "
+        "that model",
+        found, dip_model_id(model), dip_model_dim(model), takes);
+}
+
 static dip_status embed_vector(dip_typed_probe *p, dip_model *model, const dip_npy *npy,
                                const char *from)
 {
@@ -312,9 +329,7 @@ static dip_status embed_vector(dip_typed_probe *p, dip_model *model, const dip_n
     dip_status status = choose_head(model, heads, from, npy->dim, &position);
     if (status) return status;
     if (position < 0 && npy->dim != dip_model_dim(model))
-        return dip_fail(DIP_EMISMATCH, "its vector has %zu values; model %s gives %zu%s", npy->dim,
-                        dip_model_id(model), dip_model_dim(model),
-                        heads ? " and takes others" : "");
+        return wrong_width(model, heads, npy->dim);
     float *row = dip_alloc(npy->dim * sizeof *row);
     p->vector = dip_alloc_aligned(dip_model_dim(model) * sizeof *p->vector);
     status = row && p->vector ? DIP_OK : DIP_ENOMEM;

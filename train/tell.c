@@ -112,22 +112,41 @@ dip_status dip_tell_labels(dip_session *t, const dip_held_recall *held)
     return status;
 }
 
-void dip_note_labels(const dip_session *t, const dip_held_recall *held)
+/* The label precision of one evaluation, as a text. */
+typedef struct label_note {
+    uint64_t step;
+    char text[300];
+    size_t used, directions;
+    bool primary;
+    double chance; /* summed */
+} label_note;
+
+static dip_status take_labels(void *payload, const dip_history_line *line)
 {
-    char text[300] = "";
-    size_t used = 0;
-    double chance = 0;
-    bool primary = held->label_count && held->labels[0].primary.queries;
-    for (size_t i = 0; i < held->label_count && used < sizeof text; i++) {
-        const dip_label_precision *p = &held->labels[i];
-        const dip_metric *m = primary ? &p->primary : &p->any;
-        int n = snprintf(text + used, sizeof text - used, "%s%s to %s %.3f", i ? ", " : "",
-                         t->dataset->modality[p->from].name, t->dataset->modality[p->to].name,
-                         m->value);
-        used += n > 0 ? (size_t)n : 0;
-        chance += m->chance / (double)held->label_count;
-    }
-    if (used)
+    label_note *note = payload;
+    if (strcmp(line->kind, "labels") != 0) return DIP_OK;
+    if (!note->used || line->step != note->step)
+        *note = (label_note){.step = line->step,
+                             .primary = isfinite(dip_history_value(line, "precision"))};
+    int n = snprintf(note->text + note->used, sizeof note->text - note->used, "%s%s to %s %.3f",
+                     note->used ? ", " : "", dip_history_text(line, "from"),
+                     dip_history_text(line, "to"),
+                     dip_history_value(line, note->primary ? "precision" : "precision_any"));
+    if (n > 0 && (size_t)n < sizeof note->text - note->used) note->used += (size_t)n;
+    note->chance += dip_history_value(line, note->primary ? "chance" : "chance_any");
+    note->directions++;
+    return DIP_OK;
+}
+
+dip_status dip_note_labels(const dip_session *t)
+{
+    label_note note = {.used = 0};
+    char *path = dip_run_file(&t->run, "metrics.jsonl");
+    dip_status status = path ? dip_history_read(path, take_labels, &note) : DIP_ENOMEM;
+    dip_free(path);
+    if (!status && note.used)
         dip_note(t->listener, "%s@%d of held-out tiles: %s (by chance %.2f)",
-                 primary ? "p" : "p_any", DIP_HELD_K, text, chance);
+                 note.primary ? "p" : "p_any", DIP_HELD_K, note.text,
+                 note.chance / (double)note.directions);
+    return status;
 }

@@ -15,7 +15,10 @@ dip_status dip_tell_recall(dip_session *session, const char *kind, const dip_hel
                            double seconds);
 /** A line "labels" for each direction that has them. */
 dip_status dip_tell_labels(dip_session *session, const dip_held_recall *held);
-/** One line for people: p@10 of each direction, p_any@10 if no tile has a primary label. */
-void dip_note_labels(const dip_session *session, const dip_held_recall *held);
+/**
+ * One line for people: p@10 of each direction, p_any@10 if no tile has a primary label; as the history told it last, which is
+ * of the weights that the model has.
+ */
+dip_status dip_note_labels(const dip_session *session);
 
 #endif

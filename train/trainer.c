@@ -238,7 +238,6 @@ static dip_status measure_model(dip_session *t)
     for (int side = 0; side < 2 && !status; side++) recall[side] = held.recall[side][2];
     if (!status) status = dip_tell_labels(t, &held);
     if (status || !held.pairs) return status;
-    dip_note_labels(t, &held);
     return dip_tell_recall(t, "result", &held, dip_seconds() - began);
 }
 
@@ -247,6 +246,7 @@ static dip_status finish(dip_session *t)
     dip_train_result *r = t->result;
     dip_status status = place_model(t);
     if (!status) status = measure_model(t);
+    if (!status) status = dip_note_labels(t);
     if (status) return status;
     r->epochs = t->cursor.epoch;
     r->steps = t->cursor.total;

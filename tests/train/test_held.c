@@ -163,11 +163,59 @@ static void examples_are_the_best_and_worst_of_both_directions(void **state)
     assert_true(e.rank[3] <= e.rank[7] && e.rank[11] <= e.rank[15]);
 }
 
+/* ---- the line for people ---- */
+
+typedef struct told {
+    char line[400]; /* the last one of the labels */
+    size_t lines;
+} told;
+
+static void hear(void *payload, const char *line)
+{
+    told *t = payload;
+    if (!strstr(line, "of held-out tiles")) return;
+    snprintf(t->line, sizeof t->line, "%s", line);
+    t->lines++;
+}
+
+static dip_status take_last(void *payload, const dip_history_line *line)
+{
+    bool across =
+        !strcmp(dip_history_text(line, "from"), "a") && !strcmp(dip_history_text(line, "to"), "b");
+    if (!strcmp(line->kind, "labels") && across)
+        *(double *)payload = dip_history_value(line, "precision");
+    return DIP_OK;
+}
+
+/* Once, at the end, of the model that is there. */
+static void labels_are_told_of_the_weights_that_are_kept(void **state)
+{
+    (void)state;
+    dip_train_options options = support_options("best");
+    dip_train_result unused;
+    double precision = NAN;
+    char want[40];
+    for (int keep = DIP_KEEP_LAST; keep <= DIP_KEEP_BEST; keep++) {
+        told t = {.lines = 0};
+        const dip_train_listener listener = {.note = hear, .payload = &t};
+        options.keep = keep;
+        options.force = true;
+        assert_int_equal(dip_train(archive, &options, &listener, &unused), DIP_OK);
+        assert_int_equal(t.lines, 1);
+        assert_int_equal(dip_history_read(support_path("held/runs/%s/metrics.jsonl", unused.model),
+                                          take_last, &precision),
+                         DIP_OK);
+        snprintf(want, sizeof want, "p@10 of held-out tiles: a to b %.3f, ", precision);
+        assert_non_null(strstr(t.line, want));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_tells_the_run),
         cmocka_unit_test(examples_are_the_best_and_worst_of_both_directions),
+        cmocka_unit_test(labels_are_told_of_the_weights_that_are_kept),
     };
     return cmocka_run_group_tests(tests, train_once, clean);
 }

@@ -69,8 +69,8 @@ static void settle_options(dip_aligner *t)
     o->msp_source = DIP_NEIGHBOUR_FUSED;
     t->steps = (uint64_t)t->options.steps;
     if (t->steps < t->plan.steps) t->steps = t->plan.steps;
-    if (!o->eval_every) o->eval_every = (int64_t)(t->steps / EVALUATIONS);
-    if (!o->eval_every) o->eval_every = 1;
+    t->eval_every = o->eval_every ? (uint64_t)o->eval_every : t->steps / EVALUATIONS;
+    if (!t->eval_every) t->eval_every = 1;
 }
 
 static char *settings_text(const dip_aligner *t)
@@ -335,8 +335,7 @@ static dip_status run_steps(dip_aligner *t)
         if (status) break;
         uint64_t done = t->cursor.total;
         if (done % RECORD_EVERY == 0) status = record(t, &values);
-        if (!status && (done % (uint64_t)o->eval_every == 0 || done == t->steps))
-            status = evaluate(t);
+        if (!status && (done % t->eval_every == 0 || done == t->steps)) status = evaluate(t);
         if (!status && dip_progress_tick(t->listener->progress, "aligning", done, t->steps))
             return stop(t);
         if (!status && done % (uint64_t)o->checkpoint_every == 0 && done < t->steps)

@@ -30,7 +30,7 @@ typedef struct dip_aligner {
     size_t widest;                      /* input of all modalities, padded */
     dip_journal journal;
     dip_cursor cursor;
-    uint64_t steps; /* in all */
+    uint64_t steps, eval_every; /* in all; between evaluations */
     double began, last_norm;
     uint64_t began_at; /* steps that were done then */
 } dip_aligner;

@@ -45,6 +45,7 @@ run query a tiles/tiles/s1/sim1-000003.tif --from s1 --to s2 -k 3
 run report a aligned --output page.html
 grep -q '>80</b><span>steps<' page.html || fail "the page does not tell the steps"
 grep -q 'diptych align ARCHIVE MODALITY=VECTORS... --steps 80 --batch 32 ' page.html || fail "the page has another command"
+grep -q 'class="differs"><td><code>--eval-every' page.html && fail "the page calls a default another value"
 grep -q 'of nan' page.html && fail "the page has a figure that is none"
 run verify a
 run encode a -m aligned
@@ -124,7 +125,7 @@ grep -o '"tile":"[^"]*"\|"id":[0-9]*' out >expected
 run query a probe.npy --from s1 --to s2 -k 5 --json --html sheet.html
 grep -o '"tile":"[^"]*"\|"id":[0-9]*' out >found
 tail -5 expected >e5 && tail -5 found >f5 && cmp e5 f5 || fail "a vector found $(cat found), its tile $(cat expected)"
-refuse 1 "takes others" query a probe.npy --from s2
+refuse 1 "has 96 values, embeddings of model outside have 32; its heads take 96 of s1, 128 of s2" query a probe.npy --from s2
 refuse 1 "2 vectors" query a probes.npy --from s1
 run align a --apply outside s1=half.npy --ids s1=half.txt --output s1=part.npy
 "$python" - <<'END'

@@ -14,6 +14,7 @@ enum { CHUNK = 256 };
 struct dip_chain {
     dip_heads *heads;
     const char *id;
+    unsigned depth;
     char *folder; /* of the models */
     dip_model *sources[DIP_MAX_MODALITIES];
     float *vectors; /* (CHUNK, widest input), of a source */
@@ -45,11 +46,12 @@ static dip_status load(dip_chain *chain, const dip_safetensors *file, const char
 }
 
 dip_status dip_chain_open(dip_chain **out, const dip_safetensors *file, const char *path,
-                          const char *id)
+                          const char *id, unsigned depth)
 {
     dip_chain *chain = dip_calloc(1, sizeof *chain);
     if (!chain) return DIP_ENOMEM;
     chain->id = id;
+    chain->depth = depth;
     dip_status status = load(chain, file, path);
     if (status)
         dip_chain_close(chain);
@@ -92,14 +94,22 @@ static dip_status open_source(dip_chain *chain, size_t modality, const dip_heads
 {
     const char *name = chain->heads->spec.modality[modality].name;
     dip_model *model = NULL;
+    if (chain->depth == DIP_CHAIN_DEEPEST)
+        return dip_fail(
+            DIP_ENOTSUP,
+            "model '%s' is heads on heads on heads, more than %d deep; align the vectors "
+            "of a model that takes pixels",
+            chain->id, DIP_CHAIN_DEEPEST);
     char *path = dip_sprintf("%s/%s.safetensors", chain->folder, input->model);
     dip_status status = path ? check_fingerprint(chain, input, path) : DIP_ENOMEM;
-    if (!status) status = dip_model_open(&model, path);
+    if (!status) status = dip_model_open_below(&model, path, chain->depth + 1);
     dip_free(path);
-    if (!status && (dip_model_find_modality(model, name) < 0 || dip_model_dim(model) != input->dim))
+    int position = status ? -1 : dip_model_find_modality(model, name);
+    if (!status && (position < 0 || dip_model_dim(model) != input->dim))
         status =
             dip_fail(DIP_EMISMATCH, "model '%s' does not make the %u values of %s that '%s' takes",
                      input->model, input->dim, name, chain->id);
+    if (!status) status = dip_model_takes_pixels(model, (size_t)position);
     if (status)
         dip_model_close(model);
     else

@@ -13,13 +13,19 @@
 
 typedef struct dip_chain dip_chain;
 
-/** `id`: of the model, for failure lines; borrowed. Expected failures: as of dip_model_open(). */
+/** Heads that may stand one on the other: files that name each other come to an end too. */
+enum { DIP_CHAIN_DEEPEST = 4 };
+
+/**
+ * `id`: of the model, for failure lines; borrowed. depth: how many heads stand on this model. Expected failures: as of
+ * dip_model_open().
+ */
 dip_status dip_chain_open(dip_chain **out, const dip_safetensors *file, const char *path,
-                          const char *id);
+                          const char *id, unsigned depth);
 void dip_chain_close(dip_chain *chain);
 dip_heads *dip_chain_heads(dip_chain *chain);
 
-/** The model that makes the vectors of a modality; opened once, borrowed. DIP_ENOTSUP, DIP_ENOENT, DIP_EMISMATCH: why not. */
+/** The model that makes the vectors of a modality, from pixels; opened once, borrowed. DIP_ENOTSUP, DIP_ENOENT, DIP_EMISMATCH: why not. */
 dip_status dip_chain_source(dip_chain *chain, size_t modality, dip_model **out);
 /** As dip_model_encode(). */
 dip_status dip_chain_encode(dip_chain *chain, size_t modality, const dip_tile *const *tiles,

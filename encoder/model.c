@@ -176,9 +176,9 @@ static dip_status load_net(dip_model *model, const char *path)
     return model->inputs ? DIP_OK : DIP_ENOMEM;
 }
 
-static dip_status load_chain(dip_model *model, const char *path)
+static dip_status load_chain(dip_model *model, const char *path, unsigned depth)
 {
-    dip_status status = dip_chain_open(&model->chain, model->file, path, model->id);
+    dip_status status = dip_chain_open(&model->chain, model->file, path, model->id, depth);
     if (status) return status;
     const dip_heads_spec *spec = &dip_chain_heads(model->chain)->spec;
     model->modalities = spec->modality;
@@ -187,12 +187,12 @@ static dip_status load_chain(dip_model *model, const char *path)
     return DIP_OK;
 }
 
-static dip_status load(dip_model *model, const char *path)
+static dip_status load(dip_model *model, const char *path, unsigned depth)
 {
     dip_status status = dip_safetensors_open(&model->file, path);
     if (status) return status;
     const char *format = dip_safetensors_metadata(model->file, "format");
-    if (format && !strcmp(format, DIP_HEADS_FORMAT)) return load_chain(model, path);
+    if (format && !strcmp(format, DIP_HEADS_FORMAT)) return load_chain(model, path, depth);
     if (format && !strcmp(format, DIP_MODEL_FORMAT)) return load_net(model, path);
     return dip_fail(DIP_EFORMAT, "'%s' is not a model of ours: its format is '%s', expected '%s'",
                     path, format ? format : "", DIP_MODEL_FORMAT);
@@ -206,17 +206,22 @@ static char *id_of(const char *path)
     return dip_strndup(base, length);
 }
 
-dip_status dip_model_open(dip_model **out, const char *path)
+dip_status dip_model_open_below(dip_model **out, const char *path, unsigned depth)
 {
     dip_model *model = dip_calloc(1, sizeof *model);
     if (!model) return DIP_ENOMEM;
     model->id = id_of(path);
-    dip_status status = model->id ? load(model, path) : DIP_ENOMEM;
+    dip_status status = model->id ? load(model, path, depth) : DIP_ENOMEM;
     if (status)
         dip_model_close(model);
     else
         *out = model;
     return status;
+}
+
+dip_status dip_model_open(dip_model **out, const char *path)
+{
+    return dip_model_open_below(out, path, 0);
 }
 
 void dip_model_close(dip_model *model)

@@ -52,6 +52,9 @@ dip_heads *dip_model_heads(dip_model *model);
 /** Whether tiles of a modality can be encoded from their pixels; the failure line says why not and what to do. */
 dip_status dip_model_takes_pixels(dip_model *model, size_t position);
 
+/** dip_model_open() of a model that `depth` heads stand on. */
+dip_status dip_model_open_below(dip_model **out, const char *path, unsigned depth);
+
 enum { DIP_FINGERPRINT = 17 };
 /** Of a model's file: 16 hexadecimal digits of its XXH3, and the 0 byte. */
 dip_status dip_model_fingerprint(const char *path, char *out);

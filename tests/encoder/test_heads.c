@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/parallel.h"
+#include "encoder/chain.h"
 #include "encoder/model.h"
 
 #include <math.h>
@@ -226,6 +227,32 @@ static void pixels_need_the_model_before_the_head(void **state)
     dip_heads_destroy(h);
 }
 
+/* Each model is heads on the one before; all take 32 values and give 32. */
+static void a_chain_comes_to_an_end(void **state)
+{
+    (void)state;
+    dip_model *model = NULL;
+    char name[32] = "level-0.safetensors", fingerprint[DIP_FINGERPRINT] = "0123456789abcdef";
+    for (int level = 0; level < DIP_CHAIN_DEEPEST + 2; level++) {
+        dip_heads *h = NULL;
+        dip_heads_spec *spec = make_spec(DIP_HEAD_LINEAR);
+        spec->input[1] = (dip_heads_input){.dim = OUT, .origin = "b.npy"};
+        if (level)
+            snprintf(spec->input[1].model, sizeof spec->input[1].model, "level-%d", level - 1);
+        if (level) memcpy(spec->input[1].fingerprint, fingerprint, sizeof fingerprint);
+        assert_int_equal(dip_heads_create(&h, spec), DIP_OK);
+        snprintf(name, sizeof name, "level-%d.safetensors", level);
+        assert_int_equal(dip_heads_write(path_of(name), h, NULL, 0), DIP_OK);
+        assert_int_equal(dip_model_fingerprint(path_of(name), fingerprint), DIP_OK);
+        dip_heads_destroy(h);
+        assert_int_equal(dip_model_open(&model, path_of(name)), DIP_OK);
+        assert_int_equal(dip_model_takes_pixels(model, 1), DIP_ENOTSUP);
+        const bool too_deep = level > DIP_CHAIN_DEEPEST;
+        assert_non_null(strstr(dip_last_error(), too_deep ? "more than 4 deep" : "b.npy"));
+        dip_model_close(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +263,7 @@ int main(void)
         cmocka_unit_test(the_file_opens_as_a_model),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(pixels_need_the_model_before_the_head),
+        cmocka_unit_test(a_chain_comes_to_an_end),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,5 +1,5 @@
 /**
- * The store: one LMDB environment with its sub-databases, behind plain bytes. The only user of lmdb.h is env.c.
+ * The store: one LMDB environment with its sub-databases, behind plain bytes.
  *
  * What it adds to LMDB:
  *   - one environment a process: handles of the same store share it (LMDB forbids two), a forked child has its own;

@@ -14,17 +14,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 
-from rows import ROOT, Rows, common, head, number, table
+from rows import ROOT, measure, number, say, table
 
 STEPS = ("import", "store", "codec", "encode", "blocks")
-
-
-def say(text):
-    print("bench: " + text, file=sys.stderr, flush=True)
 
 
 def run(command):
@@ -215,7 +210,7 @@ def table_blocks(rows):
     return table([f"form ({these[0]['dim']} dimensions)"] + [f"{n} ids" for n in sizes], lines)
 
 
-def write_table(path, rows, command):
+def tell(rows, source):
     parts = [
         ("import", "Import: processor time by stages", table_import),
         ("store", "Reading and writing: items a processor second", table_store),
@@ -223,15 +218,13 @@ def write_table(path, rows, command):
         ("codec", "Bytes a tile, MB packed a processor second, MB unpacked", tables_codec),
         ("blocks", "Bytes of an embedding in the file, µs a random read", table_blocks),
     ]
-    text = "# Archive\n\nMade by `" + command + "`; do not edit. " + head(rows) + "\n"
+    text = "# Archive\n\n" + source + "\n"
     text += "What the program writes is bold; how to read it: bench/README.md.\n"
     for step, title, make in parts:
         if of(rows, step):
             programs = dict.fromkeys(r["program"] for r in of(rows, step))
             text += f"\n## {title}\n\nBy {', '.join(f'`{p}`' for p in programs)}.\n\n{make(rows)}"
-    with open(path + ".partial", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(path + ".partial", path)
+    return text
 
 
 def parse():
@@ -251,24 +244,4 @@ def parse():
     return options
 
 
-def main():
-    options = parse()
-    name = os.path.join(options.out, "archive-quick" if options.quick else "archive")
-    rows = Rows(name + ".jsonl", ("machine", "data", "step"), dict(bench="archive", **common(options.build)), options.fresh)
-    if not options.only_table:
-        bench = Bench(options, rows)
-        try:
-            bench.all()
-        except KeyboardInterrupt:
-            say("stopped; the same command goes on")
-            sys.exit(130)
-        finally:
-            bench.close()
-    own = [r for r in rows.rows if r["machine"] == rows.common["machine"]]
-    if not own:
-        raise SystemExit("bench: there are no rows of this machine yet")
-    write_table(name + ".md", own, "make bench-archive" + (" QUICK=1" if options.quick else ""))
-    say(f"the table is {os.path.relpath(name, os.getcwd())}.md")
-
-
-main()
+measure("archive", parse(), ("machine", "data", "step"), Bench, tell)

@@ -1,12 +1,4 @@
-/*
- * Tiles and embeddings a second of the archive, on the tiles of an archive that is there.
- *
- *   bench_archive [--tiles 2000] [--repeats 5] [--dim 128] ARCHIVE SCRATCH
- *
- * Takes tiles of ARCHIVE into memory, writes them into a new archive SCRATCH (removed afterwards), and reads them back in random
- * order. One JSON object a line: "s" is the median by the clock, "cpu_s" the mean processor time of all threads, which other
- * work on the machine disturbs least. DIP_THREADS sets the threads.
- */
+/* Tiles and embeddings a second of the archive, on the tiles of an archive that is there. */
 #define _GNU_SOURCE
 #include <diptych/archive.h>
 
@@ -20,6 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* clang-format off */
+static const char usage[] =
+    "usage: bench_archive [--tiles 2000] [--repeats 5] [--dim 128] ARCHIVE SCRATCH\n"
+    "\n"
+    "Tiles and embeddings a second of the archive, on the tiles of an archive that is there.\n"
+    "\n"
+    "Takes tiles of ARCHIVE into memory, writes them into a new archive SCRATCH (removed afterwards), and reads them back in random\n"
+    "order. One JSON object a line: \"s\" is the median by the clock, \"cpu_s\" the mean processor time of all threads, which other\n"
+    "work on the machine disturbs least. DIP_THREADS sets the threads.\n";
+/* clang-format on */
 
 enum { PER_BATCH = 256, LOOKUPS = 100 };
 
@@ -228,18 +231,15 @@ int main(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     bench b = {.tiles = 2000, .repeats = 5, .dim = 128};
     int option;
+    bench_help(argc, argv, usage);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         size_t value = optarg ? strtoul(optarg, NULL, 10) : 0;
         if (option == 't') b.tiles = value;
         if (option == 'r') b.repeats = value;
         if (option == 'd') b.dim = value;
-        if (option == '?' || value == 0) return 2;
+        if (option == '?' || value == 0) return bench_wrong_words(usage);
     }
-    if (argc - optind != 2) {
-        fprintf(stderr,
-                "usage: bench_archive [--tiles N] [--repeats N] [--dim N] ARCHIVE SCRATCH\n");
-        return 2;
-    }
+    if (argc - optind != 2) return bench_wrong_words(usage);
     b.source = argv[optind];
     b.scratch = argv[optind + 1];
     run(&b);

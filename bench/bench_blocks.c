@@ -1,13 +1,4 @@
-/*
- * Bytes of an embedding, and the cost of a random read, by the number of ids in a block and by the form of the vectors.
- *
- *   bench_blocks [--model ID] [--vectors 60000] [--dim 128] [--ids 16,32,64,124,128,256,512] ARCHIVE SCRATCH
- *
- * One JSON object a line. Vectors are the embeddings that ARCHIVE has of the model, over and over, or without --model random
- * unit vectors. Two modalities take turns, so a block of n ids has n / 2 vectors. Forms: float16; int8 with one float32 scale a
- * vector; both also with their bytes put plane by plane and packed by zstd 1. Each block is a checksummed record in an LMDB file
- * SCRATCH (removed afterwards); a read looks it up, checks it, unpacks it if need be and makes one float32 unit vector.
- */
+/* Bytes of an embedding, and the cost of a random read, by the number of ids in a block and by the form of the vectors. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/support.h"
 #include "core/file.h"
@@ -25,6 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* clang-format off */
+static const char usage[] =
+    "usage: bench_blocks [--model ID] [--vectors 60000] [--dim 128] [--ids 16,32,64,124,128,256,512] ARCHIVE SCRATCH\n"
+    "\n"
+    "Bytes of an embedding, and the cost of a random read, by the number of ids in a block and by the form of the vectors.\n"
+    "\n"
+    "One JSON object a line. Vectors are the embeddings that ARCHIVE has of the model, over and over, or without --model random\n"
+    "unit vectors. Two modalities take turns, so a block of n ids has n / 2 vectors. Forms: float16; int8 with one float32 scale a\n"
+    "vector; both also with their bytes put plane by plane and packed by zstd 1. Each block is a checksummed record in an LMDB file\n"
+    "SCRATCH (removed afterwards); a read looks it up, checks it, unpacks it if need be and makes one float32 unit vector.\n";
+/* clang-format on */
 
 enum { READS = 100, ROUNDS = 40, MAX_SIZES = 16 };
 enum { HEAD = 22 }; /* as much as the product's blocks have between version and vectors */
@@ -274,21 +277,18 @@ int main(int argc, char **argv)
     size_t sizes[MAX_SIZES] = {16, 32, 64, 124, 128, 256, 512}, size_count = 7;
     bench b = {.n = 60000, .dim = 128};
     const char *model = NULL;
+    bench_help(argc, argv, usage);
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'm') model = optarg;
         if (o == 'n') b.n = strtoul(optarg, NULL, 10);
         if (o == 'd') b.dim = strtoul(optarg, NULL, 10);
-        if (o == '?') return 2;
+        if (o == '?') return bench_wrong_words(usage);
         if (o != 'i') continue;
         size_count = 0;
         for (char *w = strtok(optarg, ","); w && size_count < MAX_SIZES; w = strtok(NULL, ","))
             sizes[size_count++] = strtoul(w, NULL, 10);
     }
-    if (argc - optind != 2 || !b.n || !b.dim) {
-        fprintf(stderr, "usage: bench_blocks [--model ID] [--vectors N] [--dim N] [--ids N,N] "
-                        "ARCHIVE SCRATCH\n");
-        return 2;
-    }
+    if (argc - optind != 2 || !b.n || !b.dim) return bench_wrong_words(usage);
     dip_rng_init(&b.rng, 1, 0);
     must(dip_codec_create(&b.codec));
     if (model)

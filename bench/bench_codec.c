@@ -1,13 +1,4 @@
-/*
- * Bytes of tiles by zstd level, filter and dictionary, with what packing and unpacking cost, on one thread.
- *
- *   bench_codec [--bytes 3000000] [--levels 1,3,6,9,12,19] ARCHIVE
- *
- * One JSON object a line, for every modality of ARCHIVE, on tiles spread evenly over it. A tile is one frame of its filtered
- * planes, as the store has it. Filters: none (pixels as they are), one of storage/filter.h for all planes (MED where it
- * does not fit), or "chosen", plane by plane, as the store does; its cost is that of the choice, too. The dictionary (64 KiB) is
- * trained on other tiles than those that are packed. cpu_s are for all tiles, filters included.
- */
+/* Bytes of tiles by zstd level, filter and dictionary, with what packing and unpacking cost, on one thread. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/support.h"
 #include "storage/filter.h"
@@ -20,6 +11,18 @@
 #include <string.h>
 #include <zdict.h>
 #include <zstd.h>
+
+/* clang-format off */
+static const char usage[] =
+    "usage: bench_codec [--bytes 3000000] [--levels 1,3,6,9,12,19] ARCHIVE\n"
+    "\n"
+    "Bytes of tiles by zstd level, filter and dictionary, with what packing and unpacking cost, on one thread.\n"
+    "\n"
+    "One JSON object a line, for every modality of ARCHIVE, on tiles spread evenly over it. A tile is one frame of its filtered\n"
+    "planes, as the store has it. Filters: none (pixels as they are), one of storage/filter.h for all planes (MED where it\n"
+    "does not fit), or \"chosen\", plane by plane, as the store does; its cost is that of the choice, too. The dictionary (64 KiB) is\n"
+    "trained on other tiles than those that are packed. cpu_s are for all tiles, filters included.\n";
+/* clang-format on */
 
 enum { DICTIONARY_BYTES = 65536, MAX_LEVELS = 16, FEW_TILES = 16 };
 enum { NONE = DIP_FILTER_COUNT, CHOSEN, MODES };
@@ -306,15 +309,13 @@ int main(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     bench b = {.levels = {1, 3, 6, 9, 12, 19}, .level_count = 6};
     size_t bytes = 3000000;
+    bench_help(argc, argv, usage);
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'b') bytes = strtoul(optarg, NULL, 10);
         if (o == 'l') parse_levels(&b, optarg);
-        if (o == '?') return 2;
+        if (o == '?') return bench_wrong_words(usage);
     }
-    if (argc - optind != 1 || !b.level_count) {
-        fprintf(stderr, "usage: bench_codec [--bytes N] [--levels 1,3] ARCHIVE\n");
-        return 2;
-    }
+    if (argc - optind != 1 || !b.level_count) return bench_wrong_words(usage);
     dip_archive *archive;
     must(dip_archive_open(&archive, argv[optind], DIP_ARCHIVE_READ));
     b.packer = ZSTD_createCCtx();

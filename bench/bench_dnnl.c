@@ -1,13 +1,4 @@
-/*
- * All convolutions of a network on oneDNN, for comparison with ours: answers requests (bench/support.h).
- *
- *   bench_dnnl f32|bf16
- *
- * The task says which passes: "up" (forward alone) or "convs" (forward, and backward for data and weights). The
- * request's file holds the layers, five numbers each: in channels, in side, out channels, kernel, stride (padding is
- * kernel / 2). Every array has the layout that oneDNN likes best, as if all reorders were free. OMP_NUM_THREADS sets
- * the threads.
- */
+/* All convolutions of a network on oneDNN, for comparison with ours: answers requests (bench/support.h). */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/support.h"
 
@@ -16,6 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* clang-format off */
+static const char usage[] =
+    "usage: bench_dnnl f32|bf16\n"
+    "\n"
+    "All convolutions of a network on oneDNN, for comparison with ours: answers requests (bench/support.h).\n"
+    "\n"
+    "The task says which passes: \"up\" (forward alone) or \"convs\" (forward, and backward for data and weights). The\n"
+    "request's file holds the layers, five numbers each: in channels, in side, out channels, kernel, stride (padding is\n"
+    "kernel / 2). Every array has the layout that oneDNN likes best, as if all reorders were free. OMP_NUM_THREADS sets\n"
+    "the threads.\n";
+/* clang-format on */
 
 enum { MAX_LAYERS = 128, PASSES = 3, PLACES = 6 };
 
@@ -241,10 +244,9 @@ static void answer(const bench_request *r)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2 || (strcmp(argv[1], "f32") && strcmp(argv[1], "bf16"))) {
-        fprintf(stderr, "usage: bench_dnnl f32|bf16\n");
-        return 2;
-    }
+    bench_help(argc, argv, usage);
+    if (argc != 2 || (strcmp(argv[1], "f32") && strcmp(argv[1], "bf16")))
+        return bench_wrong_words(usage);
     type = strcmp(argv[1], "bf16") ? dnnl_f32 : dnnl_bf16;
     must(dnnl_engine_create(&engine, dnnl_cpu, 0));
     must(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));

@@ -1,23 +1,4 @@
-/*
- * Images a second of the encoder: training steps and encoding, single tiles, or each convolution of a net by itself.
- *
- *   bench_encoder [--net resnet10|resnet18|resnet50] [--px 64] [--bands 3] [--batch 64] [--stride 1|2] [--seconds 2]
- *                 [--layers | --latency]
- *   bench_encoder --serve [--precision bf16|int8]
- *
- * One JSON object a line. "images_s" is by the clock (the median of repeats), "images_cpu_s" by processor time
- * of all threads, which other work on the machine disturbs least. The latency rows are single tiles on one thread
- * and on two. The body is what core/cpu.h allows: run with DIP_NO_AVX512BF16=1, DIP_NO_AVX512=1 or DIP_NO_AVX2=1 for
- * the others; DIP_THREADS sets the threads.
- *
- * --serve answers requests (bench/support.h), with --precision int8 encoding in it, its ranges from the input. Tasks:
- *   train, encode   a step with AdamW; the net with batch norm folded
- *   tile            encode of one tile
- *   up, convs       all convolutions by themselves: forward; forward and backward
- *   peak            multiply-adds on registers with the body's instructions
- *   layers          the convolutions, as JSON
- *   share <file>    writes weights, inputs and the h that comes of them, for a peer to repeat
- */
+/* Images a second of the encoder: training steps and encoding, single tiles, or each convolution of a net by itself. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/encoder_work.h"
 #include "bench/peak.h"
@@ -29,6 +10,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* clang-format off */
+static const char usage[] =
+    "usage: bench_encoder [--net resnet10|resnet18|resnet50] [--px 64] [--bands 3] [--batch 64] [--stride 1|2] [--seconds 2]\n"
+    "                     [--layers | --latency]\n"
+    "       bench_encoder --serve [--precision bf16|int8]\n"
+    "\n"
+    "Images a second of the encoder: training steps and encoding, single tiles, or each convolution of a net by itself.\n"
+    "\n"
+    "One JSON object a line. \"images_s\" is by the clock (the median of repeats), \"images_cpu_s\" by processor time\n"
+    "of all threads, which other work on the machine disturbs least. The latency rows are single tiles on one thread\n"
+    "and on two. The body is what core/cpu.h allows: run with DIP_NO_AVX512BF16=1, DIP_NO_AVX512=1 or DIP_NO_AVX2=1 for\n"
+    "the others; DIP_THREADS sets the threads.\n"
+    "\n"
+    "--serve answers requests (bench/support.h), with --precision int8 encoding in it, its ranges from the input. Tasks:\n"
+    "  train, encode   a step with AdamW; the net with batch norm folded\n"
+    "  tile            encode of one tile\n"
+    "  up, convs       all convolutions by themselves: forward; forward and backward\n"
+    "  peak            multiply-adds on registers with the body's instructions\n"
+    "  layers          the convolutions, as JSON\n"
+    "  share <file>    writes weights, inputs and the h that comes of them, for a peer to repeat\n";
+/* clang-format on */
 
 typedef struct settings {
     const char *net;
@@ -328,6 +331,7 @@ int main(int argc, char **argv)
                                             {"precision", required_argument, NULL, 'i'},
                                             {0}};
     settings s = {.net = "resnet10", .px = 64, .bands = 3, .batch = 64, .seconds = 2};
+    bench_help(argc, argv, usage);
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (o) {
         case 'n': s.net = optarg; break;
         case 'p': s.px = (uint32_t)strtoul(optarg, NULL, 10); break;
@@ -339,8 +343,9 @@ int main(int argc, char **argv)
         case '1': s.latency = true; break;
         case 'r': s.serve = true; break;
         case 'i': s.int8 = strcmp(optarg, "int8") == 0; break;
-        default: return 2;
+        default: return bench_wrong_words(usage);
         }
+    if (optind != argc) return bench_wrong_words(usage);
     int8 = s.int8;
     if (s.serve)
         bench_serve(answer);

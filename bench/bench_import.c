@@ -1,18 +1,4 @@
-/*
- * What an import costs, whole and by stages.
- *
- *   bench_import [--repeats 3] SOURCE SCRATCH
- *
- * SOURCE is what `diptych import` takes; SCRATCH a folder for archives (removed afterwards). One JSON object a line: the import
- * itself, then its stages, each by itself on the same files and tiles, with the pool's threads:
- *   pixels          every raster file opened and its bands read
- *   description     what a tile's place, time, names and labels cost on top of that
- *   compress        filters and zstd of every tile
- *   store           names, places, metadata and LMDB: writing the tiles, less `compress`
- *   statistics      mean and deviation of the bands, from the stored tiles
- * "s" is the median by the clock, "cpu_s" the mean processor time of all threads. The stages need not add up to the whole: on a
- * busy machine each differs from run to run, and the whole also reads the manifest, and some tiles of each modality twice.
- */
+/* What an import costs, whole and by stages. */
 #define _GNU_SOURCE
 #include "bench/support.h"
 #include "core/file.h"
@@ -30,6 +16,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* clang-format off */
+static const char usage[] =
+    "usage: bench_import [--repeats 3] SOURCE SCRATCH\n"
+    "\n"
+    "What an import costs, whole and by stages.\n"
+    "\n"
+    "SOURCE is what `diptych import` takes; SCRATCH a folder for archives (removed afterwards). One JSON object a line: the import\n"
+    "itself, then its stages, each by itself on the same files and tiles, with the pool's threads:\n"
+    "  pixels          every raster file opened and its bands read\n"
+    "  description     what a tile's place, time, names and labels cost on top of that\n"
+    "  compress        filters and zstd of every tile\n"
+    "  store           names, places, metadata and LMDB: writing the tiles, less `compress`\n"
+    "  statistics      mean and deviation of the bands, from the stored tiles\n"
+    "\"s\" is the median by the clock, \"cpu_s\" the mean processor time of all threads. The stages need not add up to the whole: on a\n"
+    "busy machine each differs from run to run, and the whole also reads the manifest, and some tiles of each modality twice.\n";
+/* clang-format on */
 
 enum { PER_BATCH = 256, OPEN_FOLDERS = 16 };
 
@@ -245,14 +248,12 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"repeats", required_argument, NULL, 'r'},
                                             {NULL, 0, NULL, 0}};
     bench b = {.repeats = 3};
+    bench_help(argc, argv, usage);
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'r') b.repeats = strtoul(optarg, NULL, 10);
-        if (o == '?') return 2;
+        if (o == '?') return bench_wrong_words(usage);
     }
-    if (argc - optind != 2 || !b.repeats) {
-        fprintf(stderr, "usage: bench_import [--repeats N] SOURCE SCRATCH\n");
-        return 2;
-    }
+    if (argc - optind != 2 || !b.repeats) return bench_wrong_words(usage);
     b.source = argv[optind];
     b.scratch = argv[optind + 1];
     nftw(b.source, see, OPEN_FOLDERS, FTW_PHYS);

@@ -20,16 +20,12 @@ import subprocess
 import sys
 import tempfile
 
-from rows import ROOT, Rows, common, head, number, table
+from rows import ROOT, measure, number, say, table
 
 SWITCHES = ("DIP_NO_AMX", "DIP_NO_AVX512BF16", "DIP_NO_AVX512VNNI", "DIP_NO_AVX512", "DIP_NO_AVX2")
 TASKS = ("encode", "tile", "train", "share", "up", "convs", "peak")
 OTHER_BODIES = ("encode", "tile", "train", "share", "peak")  # bodies that this machine would not choose
 BANDS = 3
-
-
-def say(text):
-    print("bench: " + text, file=sys.stderr, flush=True)
 
 
 class Subject:
@@ -289,7 +285,7 @@ class Results:
         return lines and table(["instructions", "threads", "a processor second", "by the clock"], lines)
 
 
-def write_table(path, rows, command):
+def tell(rows, source):
     results = Results(rows)
     rounds = max(r["round"] for r in rows) + 1
     parts = [
@@ -303,15 +299,13 @@ def write_table(path, rows, command):
         ("Peak: GFLOP/s of multiply-adds on registers", results.peaks()),
         ("The same numbers: smallest cosine of h with PyTorch's in f32, same weights and inputs", results.agreement()),
     ]
-    text = "# Training and encoding\n\nMade by `" + command + "`; do not edit. " + head(rows) + "\n"
+    text = "# Training and encoding\n\n" + source + "\n"
     text += f"Medians of up to {rounds} rounds; how to read it: bench/README.md.\n"
     if statistics.median(r["load"] for r in rows) > rows[0]["machine"]["cores"]:
         text += ("\nThe machine was busy with other work: rows by the clock are of little worth, and with two threads neither are "
                  "the processor seconds of PyTorch's and oneDNN's backward passes in bf16, which wait for each other busily.\n")
     text += "".join(f"\n## {title}\n\n{body}" for title, body in parts if body)
-    with open(path + ".partial", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(path + ".partial", path)
+    return text
 
 
 def parse():
@@ -340,25 +334,4 @@ def parse():
     return options
 
 
-def main():
-    options = parse()
-    name = os.path.join(options.out, "encoder-quick" if options.quick else "encoder")
-    key = ("machine", "net", "px", "threads", "batch", "task", "round")
-    rows = Rows(name + ".jsonl", key, dict(bench="encoder", **common(options.build)), options.fresh)
-    if not options.only_table:
-        run = Run(options, rows)
-        try:
-            run.all()
-        except KeyboardInterrupt:
-            say("stopped; the same command goes on")
-            sys.exit(130)
-        finally:
-            run.close()
-    own = [r for r in rows.rows if r["machine"] == rows.common["machine"]]
-    if not own:
-        raise SystemExit("bench: there are no rows of this machine yet")
-    write_table(name + ".md", own, "make bench-encoder" + (" QUICK=1" if options.quick else ""))
-    say(f"the table is {os.path.relpath(name, os.getcwd())}.md")
-
-
-main()
+measure("encoder", parse(), ("machine", "net", "px", "threads", "batch", "task", "round"), Run, tell)

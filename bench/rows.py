@@ -108,3 +108,33 @@ def number(x, digits=3):
         return "0"
     whole = len(str(int(abs(x)))) if abs(x) >= 1 else 0
     return f"{x:,.{max(0, digits - whole)}f}"
+
+
+def say(text):
+    print("bench: " + text, file=sys.stderr, flush=True)
+
+
+def measure(bench, options, key, make, tell):
+    """Measures what there are no rows of, unless only the table is wanted, and writes the table of this machine's rows.
+
+    make(options, rows): has all() and close(); tell(rows, source): the text of the table's file; source says where it comes from.
+    """
+    path = os.path.join(options.out, bench + ("-quick" if options.quick else ""))
+    rows = Rows(path + ".jsonl", key, dict(bench=bench, **common(options.build)), options.fresh)
+    if not options.only_table:
+        work = make(options, rows)
+        try:
+            work.all()
+        except KeyboardInterrupt:
+            say("stopped; the same command goes on")
+            sys.exit(130)
+        finally:
+            work.close()
+    own = [row for row in rows.rows if row["machine"] == rows.common["machine"]]
+    if not own:
+        raise SystemExit("bench: there are no rows of this machine yet")
+    source = f"Made by `make bench-{bench}{' QUICK=1' if options.quick else ''}`; do not edit. {head(own)}"
+    with open(path + ".md.partial", "w", encoding="utf-8") as file:
+        file.write(tell(own, source))
+    os.replace(path + ".md.partial", path + ".md")
+    say(f"the table is {os.path.relpath(path, os.getcwd())}.md")

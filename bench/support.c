@@ -1,4 +1,4 @@
-/* Timing and requests; see support.h. */
+/* Usage, timing and requests; see support.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/support.h"
 
@@ -7,6 +7,21 @@
 #include <string.h>
 
 enum { MAX_CALLS = 100000 };
+
+void bench_help(int argc, char **argv, const char *usage)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0) continue;
+        fputs(usage, stdout);
+        exit(0);
+    }
+}
+
+int bench_wrong_words(const char *usage)
+{
+    fputs(usage, stderr);
+    return 2;
+}
 
 double bench_clock(clockid_t clock)
 {

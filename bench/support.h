@@ -1,5 +1,5 @@
 /**
- * What the programs of bench/ share: timing, and answering requests one after the other.
+ * What the programs of bench/ share: usage, timing, and answering requests one after the other.
  *
  * A comparison wants its subjects measured in turns, so that whatever else the machine does meets all of them. So each
  * subject is a process that stays, builds its network once, and measures when a line on its standard input asks for it:
@@ -14,6 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+
+/** Ends the program with `usage` on standard output if a word is --help or -h. */
+void bench_help(int argc, char **argv, const char *usage);
+/** For wrong words: `usage` goes to standard error; returns the exit status, 2. */
+int bench_wrong_words(const char *usage);
 
 double bench_clock(clockid_t clock);
 

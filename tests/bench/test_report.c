@@ -56,6 +56,26 @@ static void fill(const dip_plan *plan, dip_outcomes *outcomes, const char *path)
         }
 }
 
+typedef struct fixture {
+    dip_plan plan;
+    dip_outcomes outcomes;
+    const char *results;
+} fixture;
+
+/* The plan, and an empty file of results <name>.jsonl. */
+static void begin(fixture *f, const char *name)
+{
+    f->results = support_path(name);
+    assert_int_equal(dip_plan_read(&f->plan, support_file("plan.ini", text)), DIP_OK);
+    assert_int_equal(dip_outcomes_read(&f->outcomes, f->results), DIP_OK);
+}
+
+static void end(fixture *f)
+{
+    dip_outcomes_fini(&f->outcomes);
+    dip_plan_fini(&f->plan);
+}
+
 static void spreads_are_right(void **state)
 {
     (void)state;
@@ -86,13 +106,10 @@ static void signs_need_more_than_chance(void **state)
 static void tables_are_as_by_hand(void **state)
 {
     (void)state;
-    dip_plan plan;
-    dip_outcomes outcomes;
-    const char *results = support_path("hand.jsonl");
-    assert_int_equal(dip_plan_read(&plan, support_file("plan.ini", text)), DIP_OK);
-    assert_int_equal(dip_outcomes_read(&outcomes, results), DIP_OK);
-    fill(&plan, &outcomes, results);
-    assert_int_equal(dip_report_write(&plan, &outcomes, support_path("hand")), DIP_OK);
+    fixture f;
+    begin(&f, "hand.jsonl");
+    fill(&f.plan, &f.outcomes, f.results);
+    assert_int_equal(dip_report_write(&f.plan, &f.outcomes, support_path("hand")), DIP_OK);
     char *markdown = support_read(support_path("hand.md"));
     char *json = support_read(support_path("hand.json"));
     assert_non_null(strstr(markdown, "| chance | | s1 → s2 | 0.250 |"));
@@ -106,56 +123,48 @@ static void tables_are_as_by_hand(void **state)
     assert_null(strstr(markdown, "finals"));
     dip_free(markdown);
     dip_free(json);
-    dip_outcomes_fini(&outcomes);
-    dip_plan_fini(&plan);
+    end(&f);
 }
 
 static void what_is_missing_is_told(void **state)
 {
     (void)state;
-    dip_plan plan;
-    dip_outcomes outcomes;
-    const char *results = support_path("part.jsonl");
-    assert_int_equal(dip_plan_read(&plan, support_file("plan.ini", text)), DIP_OK);
-    assert_int_equal(dip_outcomes_read(&outcomes, results), DIP_OK);
-    const dip_task first = {&plan, &plan.data[0], &plan.rows[1], {0, 0}, 2};
-    const dip_task last = {&plan, &plan.data[0], &plan.rows[2], {0, 0}, 1};
-    add(&outcomes, results, &first, 0.5);
-    add(&outcomes, results, &last, 0.7);
-    add(&outcomes, results, &last, 0.8); /* read again: the last one counts */
-    assert_int_equal(dip_report_write(&plan, &outcomes, support_path("part")), DIP_OK);
+    fixture f;
+    begin(&f, "part.jsonl");
+    const dip_task first = {&f.plan, &f.plan.data[0], &f.plan.rows[1], {0, 0}, 2};
+    const dip_task last = {&f.plan, &f.plan.data[0], &f.plan.rows[2], {0, 0}, 1};
+    add(&f.outcomes, f.results, &first, 0.5);
+    add(&f.outcomes, f.results, &last, 0.7);
+    add(&f.outcomes, f.results, &last, 0.8); /* read again: the last one counts */
+    assert_int_equal(dip_report_write(&f.plan, &f.outcomes, support_path("part")), DIP_OK);
     char *markdown = support_read(support_path("part.md"));
     assert_non_null(strstr(markdown, "| worse | 1 of 3 | s1 → s2 | 0.500 |"));
     assert_non_null(strstr(markdown, "| base | 1 of 3 | s1 → s2 | 0.800 |"));
     assert_non_null(strstr(markdown, "read 2 times, for 1 different configurations"));
     dip_free(markdown);
-    dip_outcomes_fini(&outcomes);
-    dip_plan_fini(&plan);
+    end(&f);
 }
 
 static void a_line_cut_off_is_dropped(void **state)
 {
     (void)state;
-    dip_plan plan;
-    dip_outcomes outcomes;
-    const char *path = support_path("cut.jsonl");
-    assert_int_equal(dip_plan_read(&plan, support_file("plan.ini", text)), DIP_OK);
-    assert_int_equal(dip_outcomes_read(&outcomes, path), DIP_OK);
-    fill(&plan, &outcomes, path);
-    dip_outcomes_fini(&outcomes);
-    char *all = support_read(path);
+    fixture f;
+    begin(&f, "cut.jsonl");
+    fill(&f.plan, &f.outcomes, f.results);
+    dip_outcomes_fini(&f.outcomes);
+    char *all = support_read(f.results);
     all[strlen(all) - 30] = '\0';
     support_file("cut.jsonl", all);
     dip_free(all);
     for (int round = 0; round < 2; round++) { /* the second reads a clean file */
-        assert_int_equal(dip_outcomes_read(&outcomes, path), DIP_OK);
-        assert_int_equal(outcomes.count, 5);
-        dip_outcomes_fini(&outcomes);
+        assert_int_equal(dip_outcomes_read(&f.outcomes, f.results), DIP_OK);
+        assert_int_equal(f.outcomes.count, 5);
+        dip_outcomes_fini(&f.outcomes);
     }
     support_file("cut.jsonl", "{\"key\":\"x\"}\n");
-    assert_int_equal(dip_outcomes_read(&outcomes, path), DIP_EFORMAT);
+    assert_int_equal(dip_outcomes_read(&f.outcomes, f.results), DIP_EFORMAT);
     assert_non_null(strstr(dip_last_error(), "line 1 is no outcome"));
-    dip_plan_fini(&plan);
+    dip_plan_fini(&f.plan);
 }
 
 int main(void)

@@ -41,12 +41,6 @@ static void *random_bytes(size_t n)
 
 /* ---- product ---- */
 
-typedef struct product_case {
-    unsigned rows[2], segments, steps;
-    size_t a_row, a_step, a_segment, b_half, b_step, b_segment, c_row;
-    bool accumulate;
-} product_case;
-
 static const product_case products[] = {
     {{16, 16}, 1, 1, 32, 32, 0, 512, 1024, 0, 32, false},
     {{16, 16}, 3, 2, 64, 32, 200, 512, 1024, 2048, 32, false},
@@ -81,20 +75,7 @@ static void check_product(const dip_kernel *body, const product_case *p)
     int32_t c[C_WORDS], before[C_WORDS];
     const dip_bf16 *const a[2] = {upper, lower};
     for (size_t i = 0; i < C_WORDS; i++) c[i] = before[i] = (int32_t)dip_rng_below(&rng, 100000);
-    const dip_product product = {.a = {upper, lower},
-                                 .rows = {p->rows[0], p->rows[1]},
-                                 .a_row = (ptrdiff_t)p->a_row,
-                                 .a_step = (ptrdiff_t)p->a_step,
-                                 .a_segment = (ptrdiff_t)p->a_segment,
-                                 .b = b,
-                                 .b_half = (ptrdiff_t)p->b_half,
-                                 .b_step = (ptrdiff_t)p->b_step,
-                                 .b_segment = (ptrdiff_t)p->b_segment,
-                                 .segments = p->segments,
-                                 .steps = p->steps,
-                                 .c = (float *)(void *)c,
-                                 .c_row = (ptrdiff_t)p->c_row,
-                                 .accumulate = p->accumulate};
+    const dip_product product = product_of(p, a, b, (float *)(void *)c);
     body->enter();
     body->product8(&product);
     body->leave();

@@ -73,12 +73,6 @@ static void test_nan_stays_nan(void **state)
 
 /* ---- block product ---- */
 
-typedef struct product_case {
-    unsigned rows[2], segments, steps;
-    size_t a_row, a_step, a_segment, b_half, b_step, b_segment, c_row;
-    bool accumulate;
-} product_case;
-
 static const product_case products[] = {
     {{16, 16}, 1, 1, 32, 32, 0, 512, 1024, 0, 32, false},
     {{16, 16}, 3, 2, 64, 32, 200, 512, 1024, 2048, 32, false},
@@ -116,20 +110,7 @@ static void check_product(const dip_kernel *body, const product_case *p)
     float *c = random_float(&rng, C_VALUES), before[C_VALUES];
     const dip_bf16 *const a[2] = {upper, lower};
     memcpy(before, c, sizeof before);
-    const dip_product product = {.a = {upper, lower},
-                                 .rows = {p->rows[0], p->rows[1]},
-                                 .a_row = (ptrdiff_t)p->a_row,
-                                 .a_step = (ptrdiff_t)p->a_step,
-                                 .a_segment = (ptrdiff_t)p->a_segment,
-                                 .b = b,
-                                 .b_half = (ptrdiff_t)p->b_half,
-                                 .b_step = (ptrdiff_t)p->b_step,
-                                 .b_segment = (ptrdiff_t)p->b_segment,
-                                 .segments = p->segments,
-                                 .steps = p->steps,
-                                 .c = c,
-                                 .c_row = (ptrdiff_t)p->c_row,
-                                 .accumulate = p->accumulate};
+    const dip_product product = product_of(p, a, b, c);
     body->enter();
     body->product(&product);
     body->leave();

@@ -4,8 +4,8 @@
 Needs Debian's python3-torch and python3-numpy:  /usr/bin/python3 make_reference.py > net.txt
 
 Weights, inputs and upstream gradients come from noise(), which tests/train/test_backward.c repeats, so only
-results are stored, and of each result only its norm and its dot products with PROJECTIONS noise vectors of unit
-variance: the root mean square of a difference of projections estimates the norm of the difference.
+results are stored, and of each result only its norm and its projections: the root mean square of a difference of
+projections estimates the norm of the difference.
 
 Results are those of float32. Beside each stands how far it moves, relative to its norm, when PyTorch itself
 rounds to bfloat16 what Diptych stores as bfloat16 (input, convolution weights, every activation, every activation's
@@ -16,24 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-PROJECTIONS = 32
-
-
-def noise(seed, count):
-    """Uniform in [-1, 1), from a 32-bit mix of seed and position."""
-    x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
-    x ^= x >> np.uint32(16)
-    return torch.from_numpy((x >> np.uint32(8)).astype(np.float32) / np.float32(8388608) - 1)
-
-
-def seed_of(name):
-    """FNV-1a."""
-    h = 2166136261
-    for byte in name.encode():
-        h = (h ^ byte) * 16777619 % 2**32
-    return h
+from noise import noise, seed_of, write
 
 
 class Round(torch.autograd.Function):
@@ -144,14 +127,6 @@ class Net:
             z = F.relu(self.linear(f"{head}.head.0", z, c["hidden"]))
         z = self.linear(f"{head}.head.{2 if c['hidden'] else 0}", z, c["embed"])
         return h, z, layout
-
-
-def write(label, value, rounded):
-    flat = value.detach().reshape(-1).double()
-    moved = float((rounded.detach().reshape(-1).double() - flat).norm() / flat.norm())
-    dots = [float((noise(1000 + p, flat.numel()).double() * 3**0.5 * flat).sum())
-            for p in range(PROJECTIONS)]
-    print(label, "%.4f" % moved, " ".join("%.7g" % v for v in [float(flat.norm())] + dots))
 
 
 CONFIGS = {

@@ -5,36 +5,24 @@ Writes resnet.txt, what they make of one batch:  /usr/bin/python3 resnet.py > re
 tests/train/test_init.c makes the same weights and compares. tests/train/test_init_pytorch.sh uses this file for a check in which
 PyTorch writes the weights, in three number formats, and reads the model that came of them.
 
-Of each result only its norm and its dot products with PROJECTIONS noise vectors are stored, as in
-tests/encoder/reference/make_reference.py; beside them how far it moves when weights and activations are rounded to bfloat16.
+Of each result only its norm and projections are stored (tests/encoder/reference/noise.py); beside them how far it moves when
+weights and activations are rounded to bfloat16.
 """
 import json
+import os
 import struct
+import sys
 
 import numpy as np
 import torch
 from torch import nn
 
-PROJECTIONS, BATCH, SIDE = 32, 2, 64
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../encoder/reference"))
+from noise import noise, seed_of, write
+
+BATCH, SIDE = 2, 64
 BLOCKS = {"resnet18": ("basic", [2, 2, 2, 2]), "resnet50": ("bottleneck", [3, 4, 6, 3]),
           "tiny": ("basic", [1, 1]), "tiny50": ("bottleneck", [1, 1])}
-
-
-def noise(seed, count):
-    """Uniform in [-1, 1), from a 32-bit mix of seed and position."""
-    x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed)
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
-    x ^= x >> np.uint32(16)
-    return torch.from_numpy((x >> np.uint32(8)).astype(np.float32) / np.float32(8388608) - 1)
-
-
-def seed_of(name):
-    """FNV-1a."""
-    h = 2166136261
-    for byte in name.encode():
-        h = (h ^ byte) * 16777619 % 2**32
-    return h
 
 
 class Block(nn.Module):
@@ -145,10 +133,7 @@ def main():
     with torch.no_grad():
         for name in ("resnet18", "resnet50"):
             for bands in (2, 10):
-                h = features(name, bands, False).reshape(-1).double()
-                moved = float((features(name, bands, True).reshape(-1).double() - h).norm() / h.norm())
-                dots = [float((noise(1000 + p, h.numel()).double() * 3**0.5 * h).sum()) for p in range(PROJECTIONS)]
-                print(name, bands, "%.4f" % moved, " ".join("%.7g" % v for v in [float(h.norm())] + dots))
+                write(f"{name} {bands}", features(name, bands, False), features(name, bands, True))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ static dip_status scan_all(dip_search *search, int target, const float *vector,
     dip_side *side = &search->sides[target];
     dip_status status = need_embeddings(search, target, side);
     if (status) return status;
-    dip_scan scan = {side->all.vectors, side->all.ids, side->all.n, search->manifest->dim, NULL};
+    dip_scan scan = {.vectors = side->all.vectors,
+                     .ids = side->all.ids,
+                     .n = side->all.n,
+                     .dim = search->manifest->dim};
     uint64_t *bits = NULL;
     if (allow->ids) {
         bits = dip_calloc(dip_bit_words(scan.n) + 1, sizeof *bits);

@@ -11,7 +11,7 @@
 #include "tools/probe.h"
 #include "tools/sheet.h"
 #include "tools/tile.h"
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <stddef.h>
 #include <stdlib.h>

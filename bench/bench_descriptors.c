@@ -3,8 +3,8 @@
  *
  *   bench_descriptors [--count N] [--queries N] [--seed N] [--bytes] [--threads N] FOLDER PREFIX
  *
- * PREFIX_base.fbin and PREFIX_query.fbin, unit vectors; or, with --bytes, .u8bin of bytes. FOLDER is searched for JPEG, PNG
- * and WebP files with at least 900 pixels a side, which are made grey and at most 2400 pixels wide; of pictures that
+ * PREFIX_base.fbin and PREFIX_query.fbin, unit vectors; or, with --bytes, .u8bin of bytes. FOLDER is searched for JPEG, PNG,
+ * WebP and PGM files with at least 900 pixels a side, which are made grey and at most 2400 pixels wide; of pictures that
  * look alike (sizes and variants of one) the first is taken. Every eleventh photograph gives queries alone, so that none of
  * them has a neighbour from its own picture. The bytes depend on the photographs, the sizes and the seed alone.
  */
@@ -148,7 +148,7 @@ static bool looks_like(const float *a, const float *b)
 
 static bool is_picture(const char *name)
 {
-    static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp"};
+    static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp", ".pgm"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof ends / sizeof *ends; i++)
         if (!strcasecmp(dot, ends[i])) return true;

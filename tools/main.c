@@ -36,6 +36,7 @@ static const dip_command *const commands[] = {
     &dip_cmd_info,
     &dip_cmd_verify,
     &dip_cmd_export,
+    &dip_cmd_remove,
     NULL,
 };
 /* clang-format on */
@@ -260,6 +261,7 @@ static int run_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond ulimit -f: the write fails, and says so */
     if (argc < 2) {
         dip_help_overview(commands, stderr);
         return EXIT_USAGE;

@@ -12,6 +12,7 @@
 #include "encoder/model.h"
 #include "ingest/raster.h"
 #include "storage/npy.h"
+#include "tools/stored.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -32,67 +33,6 @@ bool dip_lonlat_parse(const char *text, double *lon, double *lat)
     *lon = x;
     *lat = y;
     return true;
-}
-
-/* ---- stored tiles ---- */
-
-static bool parse_id(const char *word, uint64_t *id)
-{
-    char *end;
-    if (word[0] != '#' || word[1] < '0' || word[1] > '9') return false;
-    *id = strtoull(word + 1, &end, 10);
-    return !*end;
-}
-
-/* "s1/NAME" with s1 a modality: its position, and *name behind the slash. */
-static int split_modality(const dip_archive *archive, const char *word, const char **name)
-{
-    char prefix[DIP_WORD_CAPACITY];
-    const char *slash = strchr(word, '/');
-    *name = word;
-    if (!slash || (size_t)(slash - word) >= sizeof prefix) return -1;
-    memcpy(prefix, word, (size_t)(slash - word));
-    prefix[slash - word] = '\0';
-    int position = dip_archive_find_modality(archive, prefix);
-    if (position >= 0) *name = slash + 1;
-    return position;
-}
-
-static dip_status several(const dip_archive *archive, const char *word, int first, int second)
-{
-    const char *a = dip_archive_modality(archive, (size_t)first)->name;
-    const char *b = dip_archive_modality(archive, (size_t)second)->name;
-    return dip_fail(DIP_EINVAL, "tile '%s' is there in %s and in %s; say %s/%s or --from %s", word,
-                    a, b, a, word, a);
-}
-
-/* Looks in one modality, or in all (-1). *found tells whether there is one. */
-static dip_status find_stored(const dip_archive *archive, const char *word, const char *name,
-                              int modality, uint64_t *id, bool *found)
-{
-    int where = -1;
-    for (size_t i = 0; i < dip_archive_modality_count(archive); i++) {
-        uint64_t candidate;
-        if (modality >= 0 && (int)i != modality) continue;
-        dip_status status = dip_archive_find_tile(archive, (uint32_t)i, name, &candidate);
-        if (status == DIP_ENOENT) continue;
-        if (status) return status;
-        if (where >= 0) return several(archive, word, where, (int)i);
-        where = (int)i;
-        *id = candidate;
-    }
-    *found = where >= 0;
-    return DIP_OK;
-}
-
-static dip_status stored_probe(const dip_archive *archive, const char *word, const char *from,
-                               dip_probe *probe, bool *found)
-{
-    const char *name;
-    int modality = split_modality(archive, word, &name);
-    if (modality < 0 && from) modality = dip_archive_find_modality(archive, from);
-    probe->kind = DIP_PROBE_TILE;
-    return find_stored(archive, word, name, modality, &probe->id, found);
 }
 
 /* ---- files ---- */
@@ -374,16 +314,13 @@ static dip_status init(dip_typed_probe *p, const dip_archive *archive, dip_searc
                        const dip_probe_options *options)
 {
     bool found = false;
-    if (parse_id(p->word, &p->probe.id)) {
-        p->probe.kind = DIP_PROBE_TILE;
-        return DIP_OK;
-    }
     if (dip_lonlat_parse(p->word, &p->probe.lon, &p->probe.lat)) {
         p->probe.kind = DIP_PROBE_LONLAT;
         p->probe.modality = options->from;
         return DIP_OK;
     }
-    dip_status status = stored_probe(archive, p->word, options->from, &p->probe, &found);
+    p->probe.kind = DIP_PROBE_TILE;
+    dip_status status = dip_stored_find(archive, p->word, options->from, &p->probe.id, &found);
     if (status || found) return status;
     if (is_npy(p->word) && dip_file_exists(p->word)) {
         status = vector_probe(p, search, options->from);
@@ -397,7 +334,8 @@ static dip_status init(dip_typed_probe *p, const dip_archive *archive, dip_searc
         status = file_probe(p, archive, search, options);
         return status ? dip_fail_prefix(status, "file '%s'", p->word) : DIP_OK;
     }
-    return dip_fail(DIP_ENOENT, "'%s' is neither a tile of the archive nor a file", p->word);
+    return dip_fail(DIP_ENOENT, "'%s' is neither a tile of the archive (MODALITY/NAME) nor a file",
+                    p->word);
 }
 
 dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive,

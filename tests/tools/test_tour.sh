@@ -102,8 +102,8 @@ refused() { # words of the failure, then the query
 }
 refused 'names 2 bands, the file has 1' nameless.pgm --bands VV,VH
 refused "it has bands B99; model default wants VV,VH (s1)" nameless.pgm --bands B99 --from s1
-refused "tile 'sim1-000005' is there in s1 and in s2; say s1/sim1-000005 or --from s1" sim1-000005
-refused "'nothing' is neither a tile of the archive nor a file" nothing
+refused "tile 'sim1-000005' is there in s1 and in s2; say s1/sim1-000005 or s2/sim1-000005" sim1-000005
+refused "'nothing' is neither a tile of the archive (MODALITY/NAME) nor a file" nothing
 refused 'no tile #99999' '#99999'
 refused "there is no modality 's3'; the archive has s1, s2" s1/sim1-000005 --to s3
 refused 'south 9 is north of north 1' s1/sim1-000005 --bbox 1,9,2,1

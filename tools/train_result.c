@@ -1,13 +1,18 @@
 /* Results of training; see train_result.h. */
 #include "tools/train_result.h"
 
+#include "core/format.h"
 #include "train/held.h"
+
+#include <math.h>
 
 void dip_train_result_print(const dip_train_result *r)
 {
-    if (r->held_pairs)
-        printf("pair recall@%d on held-out pairs: %.3f forward, %.3f backward\n", DIP_HELD_K,
-               r->recall[0], r->recall[1]);
+    char pairs[48];
+    if (!r->held_pairs) return;
+    dip_format_things(r->held_pairs, "held-out pair", pairs, sizeof pairs);
+    printf("pair recall@%d of %s: %.3f forward, %.3f backward (by chance %.3f)\n", DIP_HELD_K,
+           pairs, r->recall[0], r->recall[1], fmin(1, DIP_HELD_K / (double)r->held_pairs));
 }
 
 void dip_train_result_json(dip_json *j, const dip_train_result *r)

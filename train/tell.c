@@ -128,10 +128,11 @@ static dip_status take_labels(void *payload, const dip_history_line *line)
     if (!note->used || line->step != note->step)
         *note = (label_note){.step = line->step,
                              .primary = isfinite(dip_history_value(line, "precision"))};
+    double value = dip_history_value(line, note->primary ? "precision" : "precision_any");
+    if (!isfinite(value)) return DIP_OK; /* nothing there that could be like the probe */
     int n = snprintf(note->text + note->used, sizeof note->text - note->used, "%s%s to %s %.3f",
                      note->used ? ", " : "", dip_history_text(line, "from"),
-                     dip_history_text(line, "to"),
-                     dip_history_value(line, note->primary ? "precision" : "precision_any"));
+                     dip_history_text(line, "to"), value);
     if (n > 0 && (size_t)n < sizeof note->text - note->used) note->used += (size_t)n;
     note->chance += dip_history_value(line, note->primary ? "chance" : "chance_any");
     note->directions++;

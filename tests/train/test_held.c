@@ -210,12 +210,31 @@ static void labels_are_told_of_the_weights_that_are_kept(void **state)
     }
 }
 
+/* One held-out place: inside a modality there is nothing to be found, and nothing is said of it. */
+static void a_direction_without_labels_is_left_out(void **state)
+{
+    (void)state;
+    const support_plan few = {.places = 13, .splits = "ttttttttttttv", .labels = true};
+    dip_train_options options = support_options("m");
+    dip_train_result unused;
+    told t = {.lines = 0};
+    const dip_train_listener listener = {.note = hear, .payload = &t};
+    dip_archive *small = support_archive("few", &few);
+    assert_int_equal(dip_train(small, &options, &listener, &unused), DIP_OK);
+    assert_int_equal(t.lines, 1);
+    assert_non_null(strstr(t.line, "a to b 1.000, b to a 1.000 (by chance"));
+    assert_null(strstr(t.line, "a to a"));
+    assert_null(strstr(t.line, "nan"));
+    dip_archive_close(small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_tells_the_run),
         cmocka_unit_test(examples_are_the_best_and_worst_of_both_directions),
         cmocka_unit_test(labels_are_told_of_the_weights_that_are_kept),
+        cmocka_unit_test(a_direction_without_labels_is_left_out),
     };
     return cmocka_run_group_tests(tests, train_once, clean);
 }

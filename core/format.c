@@ -6,7 +6,9 @@
 void dip_format_seconds(double seconds, char *out, size_t capacity)
 {
     unsigned long s = seconds < 0 ? 0 : (unsigned long)(seconds + 0.5);
-    if (s < 60)
+    if (seconds > 0 && seconds < 9.95)
+        snprintf(out, capacity, "%.1f s", seconds);
+    else if (s < 60)
         snprintf(out, capacity, "%lu s", s);
     else if (s < 3600)
         snprintf(out, capacity, "%lu m %02lu s", s / 60, s % 60);

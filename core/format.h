@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/** "1 m 50 s", "3 h 05 m", "12 s" into `out`. */
+/** "1 m 50 s", "3 h 05 m", "12 s", "0.3 s" into `out`. */
 void dip_format_seconds(double seconds, char *out, size_t capacity);
 /** A whole number with thousands separated by commas. */
 void dip_format_count(unsigned long long value, char *out, size_t capacity);

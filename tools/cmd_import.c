@@ -113,10 +113,7 @@ static void print_summary(const dip_import_report *r, const char *archive, doubl
     dip_format_count(r->alone, alone, sizeof alone);
     dip_format_count(r->refused, refused, sizeof refused);
     dip_format_count(r->present, present, sizeof present);
-    if (seconds < 10)
-        snprintf(time, sizeof time, "%.1f s", seconds);
-    else
-        dip_format_seconds(seconds, time, sizeof time);
+    dip_format_seconds(seconds, time, sizeof time);
     printf("%s: %s added", archive, added);
     if (r->present) printf(", %s there already", present);
     if (r->refused) printf(", %s refused", refused);

@@ -74,10 +74,7 @@ static void print_result(const dip_tool *tool, const char *path, const dip_archi
     char added[40], all[40], time[40], rate[40];
     dip_format_things(tiles, "simulated tile", added, sizeof added);
     dip_format_things(after->places, "place", all, sizeof all);
-    if (seconds < 10)
-        snprintf(time, sizeof time, "%.1f s", seconds);
-    else
-        dip_format_seconds(seconds, time, sizeof time);
+    dip_format_seconds(seconds, time, sizeof time);
     dip_format_count((unsigned long long)((double)places / seconds + 0.5), rate, sizeof rate);
     printf("%s: %s added; %s (%s, %s pairs/s)\n", path, added, all, time, places ? rate : "0");
 }

@@ -25,6 +25,12 @@ static void times_and_bytes(void **state)
     char text[40];
     dip_format_seconds(59.4, text, sizeof text);
     assert_string_equal(text, "59 s");
+    dip_format_seconds(0.26, text, sizeof text);
+    assert_string_equal(text, "0.3 s");
+    dip_format_seconds(9.97, text, sizeof text);
+    assert_string_equal(text, "10 s");
+    dip_format_seconds(0, text, sizeof text);
+    assert_string_equal(text, "0 s");
     dip_format_seconds(110, text, sizeof text);
     assert_string_equal(text, "1 m 50 s");
     dip_format_seconds(11100, text, sizeof text);

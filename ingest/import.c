@@ -45,6 +45,7 @@ typedef struct job {
     entry *entries;
     dip_expectation expected[DIP_MAX_MODALITIES];
     uint32_t expected_count;
+    bool last; /* no further source follows */
     slot *slots;
     size_t slot_count, slot_capacity;
     uint64_t *places; /* of every stored tile of the source, with repetitions */
@@ -345,11 +346,38 @@ static dip_status count_places(job *j)
 
 /* ---- sources ---- */
 
+static bool knows_modality(const job *j, const char *name, size_t length)
+{
+    char word[DIP_WORD_CAPACITY];
+    if (length >= sizeof word) return false;
+    snprintf(word, sizeof word, "%.*s", (int)length, name);
+    for (uint32_t m = 0; m < j->expected_count; m++)
+        if (!strcmp(j->expected[m].name, word)) return true;
+    return dip_archive_find_modality(j->archive, word) >= 0;
+}
+
+/* "s1=...;s2=...": of each there are tiles, here or in the archive already. */
+static dip_status check_named(const job *j, const char *option, const char *text)
+{
+    while (text && *text) {
+        size_t length = strcspn(text, ";"), key = strcspn(text, "=;");
+        if (key < length && !knows_modality(j, text, key))
+            return dip_fail(DIP_EINVAL,
+                            "--%s names modality '%.*s', of which there are no tiles; the first "
+                            "modality here is '%s'",
+                            option, (int)key, text, j->expected_count ? j->expected[0].name : "");
+        text += length + (text[length] == ';');
+    }
+    return DIP_OK;
+}
+
 static dip_status import_source(job *j, const char *path)
 {
     dip_status status = survey_source(j);
     if (status) return status;
     tell_found(j, path);
+    if (j->last) status = check_named(j, "bands", j->options->bands);
+    if (j->last && !status) status = check_named(j, "units", j->options->units);
     for (uint32_t m = 0; m < j->expected_count && !status; m++) status = prepare_modality(j, m);
     if (!status) status = import_tiles(j);
     dip_status counted = j->place_count ? count_places(j) : DIP_OK;
@@ -357,7 +385,8 @@ static dip_status import_source(job *j, const char *path)
 }
 
 static dip_status run_source(dip_archive *archive, dip_source *source, const char *path,
-                             const dip_import_options *options, dip_import_report *report)
+                             const dip_import_options *options, bool last,
+                             dip_import_report *report)
 {
     job *j = dip_calloc(1, sizeof *j);
     dip_status status = DIP_ENOMEM;
@@ -366,6 +395,7 @@ static dip_status run_source(dip_archive *archive, dip_source *source, const cha
         j->options = options;
         j->report = report;
         j->source = source;
+        j->last = last;
         status = import_source(j, path);
         clear_slots(j);
         dip_free(j->slots);
@@ -400,14 +430,15 @@ static dip_status find_manifest(char **out, const char *path)
 }
 
 static dip_status import_manifest(dip_archive *archive, const char *path,
-                                  const dip_import_options *options, dip_import_report *report)
+                                  const dip_import_options *options, bool last,
+                                  dip_import_report *report)
 {
     char *manifest = NULL;
     dip_source source;
     dip_status status = find_manifest(&manifest, path);
     if (status) return status;
     status = dip_manifest_open(&source, manifest);
-    if (!status) status = run_source(archive, &source, manifest, options, report);
+    if (!status) status = run_source(archive, &source, manifest, options, last, report);
     dip_free(manifest);
     return status;
 }
@@ -443,10 +474,10 @@ dip_status dip_import(dip_archive *archive, const char *const *sources, size_t s
     if (status) return status;
     if (report->layout == DIP_LAYOUT_BIGEARTHNET) {
         status = dip_bigearthnet_open(&tree, sources, source_count, options->labels19 != 0);
-        if (!status) status = run_source(archive, &tree, sources[0], options, report);
+        if (!status) status = run_source(archive, &tree, sources[0], options, true, report);
     } else {
         for (size_t i = 0; i < source_count && !status; i++)
-            status = import_manifest(archive, sources[i], options, report);
+            status = import_manifest(archive, sources[i], options, i + 1 == source_count, report);
     }
     return status ? status : dip_statistics_fill(archive, options->progress);
 }

@@ -379,6 +379,9 @@ static void test_wrong_options(void **state)
     options.bands = "s1=VV,VH";
     assert_fails(dip_import(archive, &source, 1, &options, &report), DIP_EMISMATCH,
                  "tile 'p00' of modality 's1': it has 1 band, --bands names 2");
+    options = (dip_import_options){.bands = "s1=VV;s3=r"};
+    assert_fails(dip_import(archive, &source, 1, &options, &report), DIP_EINVAL,
+                 "--bands names modality 's3', of which there are no tiles");
     options = (dip_import_options){.bands = "s2=r,g,b", .units = "s2=counts"};
     assert_ok(dip_import(archive, &source, 1, &options, &report));
     const dip_modality *s2 = dip_archive_modality(archive, 1);

@@ -93,6 +93,11 @@ static void facts(const page *p, const dip_meta *meta)
     char when[DIP_WHEN_CAPACITY], where[64] = "";
     double lon, lat;
     dip_when_format_short(meta->time, when, sizeof when);
+    char *clock = strchr(when, 'T');
+    if (clock) { /* to the minute, so that it fits a card in one line */
+        *clock = ' ';
+        clock[strlen(" 00:00")] = '\0';
+    }
     if (dip_meta_centre(meta, &lon, &lat)) snprintf(where, sizeof where, "%.4f, %.4f", lon, lat);
     fputs("<dl>", p->out);
     if (strcmp(meta->place_name, meta->name) != 0) fact(p, "place", meta->place_name);
@@ -253,7 +258,7 @@ static void foot(const page *p)
           "different places in this archive that score lower. "
           "A small picture inside a hit shows the hit&rsquo;s own place in the probe&rsquo;s "
           "modality. Each "
-          "picture is stretched by itself.</p><p>Diptych</p></footer>\n",
+          "picture is stretched by itself. Times are UTC.</p><p>Diptych</p></footer>\n",
           p->out);
     dip_html_end(p->out);
 }

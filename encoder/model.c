@@ -337,9 +337,11 @@ dip_status dip_model_check(const dip_model *model, const dip_modality *modality)
     if (same_bands(expected, modality)) return DIP_OK;
     list_bands(expected, ours, TEXT);
     list_bands(modality, theirs, TEXT);
-    return dip_fail(DIP_EMISMATCH,
-                    "model '%s' was trained on %s with bands %s; these tiles have %s", model->id,
-                    modality->name, ours, theirs);
+    return dip_fail(
+        DIP_EMISMATCH,
+        "model '%s' was trained on %s with bands %s; these tiles have %s; train a model "
+        "on such tiles, or import them with the --bands and --units of the others",
+        model->id, modality->name, ours, theirs);
 }
 
 /* ---- encoding ---- */

@@ -135,6 +135,12 @@ dip_status dip_search_need_model(dip_search *search, dip_model **out)
     if (!path) return DIP_ENOMEM;
     dip_status status = dip_model_open(&model, path);
     dip_free(path);
+    if (status == DIP_ENOENT)
+        status = dip_fail(DIP_ENOENT,
+                          "generation %s needs model %s, whose file is not there any more; put "
+                          "models/%s.safetensors back, or run diptych index with another model",
+                          search->manifest->generation, search->manifest->model,
+                          search->manifest->model);
     if (!status) status = check_opened(search, model);
     if (status) {
         dip_model_close(model);

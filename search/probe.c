@@ -21,6 +21,9 @@ static dip_status check_unit(const dip_search *search, const float *vector)
     size_t dim = search->manifest->dim;
     float square = dip_dot_get()(vector, vector, dim);
     if (fabsf(square - 1) < 0.01F) return DIP_OK;
+    if (!isfinite(square) || square == 0)
+        return dip_fail(DIP_EINVAL, "the probe's vector %s; it has no direction",
+                        square == 0 ? "is 0 everywhere" : "holds a NaN or an infinite value");
     return dip_fail(DIP_EINVAL, "the probe's vector has length %g, not 1; divide it by its length",
                     sqrt((double)square));
 }

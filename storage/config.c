@@ -277,8 +277,11 @@ static dip_status parse(parser *p, const char *text, const char *path)
     if (p->config->format > DIP_STORE_FORMAT) return check_format(p->config, path);
     if (p->status) return dip_fail(DIP_EFORMAT, "'%s' line %d: %s", path, line, p->problem);
     if (line)
-        return dip_fail(DIP_EFORMAT, "'%s' line %d is not 'key = value' or a [section]", path,
-                        line);
+        return dip_fail(
+            DIP_EFORMAT,
+            "'%s' line %d is not 'key = value' or a [section]; mend it, or restore the file "
+            "from a copy",
+            path, line);
     dip_status status = check_format(p->config, path);
     if (status) return status;
     arrange(p);

@@ -2,7 +2,7 @@
 """Training and encoding: each of our kernel bodies beside PyTorch and oneDNN, in turns.
 
 usage: bench/encoder.py [--build build] [--out bench/results] [--quick] [--fresh] [--rounds N] [--seconds S]
-                        [--nets resnet10,resnet18,resnet50] [--px 64,120] [--threads 1,2] [--tasks ...]
+                        [--nets resnet10,resnet18,resnet50] [--px 64,96,120] [--threads 1,2] [--tasks ...]
                         [--best-body] [--only-table]
 
 In every round each subject is measured once, one after the other, for S seconds of processor time; the table has the
@@ -326,7 +326,7 @@ def parse():
     options.rounds = options.rounds or (1 if quick else 3)
     options.seconds = options.seconds or (0.1 if quick else 0.2)
     options.nets = (options.nets or ("resnet10" if quick else "resnet10,resnet18,resnet50")).split(",")
-    options.px = [int(v) for v in (options.px or ("64" if quick else "64,120")).split(",")]
+    options.px = [int(v) for v in (options.px or ("64" if quick else "64,96,120")).split(",")]
     options.threads = [int(v) for v in (options.threads or ("1" if quick else "1,2")).split(",")]
     options.tasks = options.tasks.split(",")
     if set(options.tasks) - set(TASKS):

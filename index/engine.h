@@ -60,11 +60,11 @@ typedef struct dip_change {
 struct dip_engine_ops {
     dip_engine engine;
     const char *name;        /* what users call it */
-    uint32_t kind;           /* of our file */
+    uint32_t kind;           /* of our file (layout.h); 0: the engine opens a file of its own */
     const char *suffix;      /* of our file: ".exact" */
     const char *data_suffix; /* of a second file, or NULL */
     dip_status (*build)(const dip_build *build);
-    /** Everything but `state` is there. */
+    /** Everything but `state` is there; without a kind, nothing is. */
     dip_status (*open)(dip_index *index, const char *folder, const char *name);
     void (*close)(dip_index *index); /* `state` may be NULL */
     /** Inner products of one query with some rows. Any number of threads. */
@@ -75,7 +75,7 @@ struct dip_engine_ops {
     dip_status (*update)(const dip_index *base, const dip_change *change);
 };
 
-extern const dip_engine_ops dip_engine_exact, dip_engine_faiss;
+extern const dip_engine_ops dip_engine_exact, dip_engine_native, dip_engine_faiss;
 
 /** Answers a part of a request by scoring all its rows: queries `first`..`first + n - 1`. */
 dip_status dip_search_rows(const dip_index *index, const dip_request *request, size_t first,

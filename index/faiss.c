@@ -2,8 +2,8 @@
  * Engine `faiss`: IVF lists, residual 4-bit product codes, fp16 refinement, all in a FAISS index that FAISS itself can
  * read; adapter to FAISS's C API, with faiss_ext.h for what that lacks.
  *
- * Build: k-means (FAISS's, with our assignment step), the factory's index with those centroids, code books, then the
- * vectors in slabs: nearest lists and codes on our pool, appended in order. FAISS numbers rows 0..n-1; the
+ * Build: lists (lists.h, out of FAISS's k-means with our assignment step), the factory's index with those centroids,
+ * code books, then the vectors in slabs: lists and codes on our pool, appended in order. FAISS numbers rows 0..n-1; the
  * tile id of each row, which rows are removed, and the checksum of FAISS's file stand in `<name>.ids`. That
  * checksum is verified before FAISS sees a byte, since its reader trusts what it reads.
  *
@@ -16,7 +16,6 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
-#include "core/parallel.h"
 #include "index/nearest.h"
 
 #include <faiss/c_api/Clustering_c.h>
@@ -32,12 +31,8 @@
 
 enum {
     ITERATIONS = 10,
-    MANY_LISTS = 8192, /* k-means takes points times lists: with many lists a quarter of FAISS's */
-    FEW_POINTS = 64,   /* 256 points a list must do */
     CODE_ITERATIONS = 25, /* FAISS's number, for progress */
-    SLAB = 1 << 16,       /* vectors that are encoded before they are appended */
-    ENCODE_BLOCK = 512,   /* vectors of one task */
-    DEPTH = 8,
+    SLAB = 1 << 16,       /* vectors that are appended at once */
     TOMBSTONE_PERCENT = 20,
 };
 
@@ -72,9 +67,9 @@ static dip_status stopped(const char *name)
 
 /* One k-means after the other, with our assignment step. */
 typedef struct training {
-    const dip_build *build;
-    const char *phase;
-    size_t step, steps; /* iterations */
+    const char *name, *phase;
+    const dip_progress *progress; /* NULL: nobody is told */
+    size_t step, steps;           /* iterations */
     dip_status status;
 } training;
 
@@ -82,37 +77,60 @@ static int assign(void *context, const float *vectors, size_t n, const float *ce
                   size_t dim, int64_t *nearest, float *distances)
 {
     training *t = context;
-    const dip_build *b = t->build;
-    if (dip_progress_tick(b->progress, t->phase, t->step++, t->steps))
-        t->status = stopped(b->name);
+    if (dip_progress_tick(t->progress, t->phase, t->step++, t->steps))
+        t->status = stopped(t->name);
     else
         t->status = dip_nearest(vectors, n, centroids, k, dim, nearest, distances);
     return t->status != DIP_OK;
 }
 
-static dip_status cluster(FaissClustering *clustering, const dip_build *b)
+static dip_status cluster(FaissClustering *clustering, const float *vectors, size_t n, size_t dim,
+                          training *t)
 {
-    training t = {.build = b, .phase = "clustering", .steps = ITERATIONS};
     dip_faiss_error error;
     FaissIndex *assigner = NULL;
-    int code = dip_faiss_assigner_new(&assigner, b->dim, assign, &t, &error);
-    if (code) return dip_faiss_fail(code, &error, "cluster the vectors of", b->name);
+    int code = dip_faiss_assigner_new(&assigner, dim, assign, t, &error);
+    if (code) return dip_faiss_fail(code, &error, "cluster the vectors of", t->name);
     int before = dip_omp_alone();
-    int failed = faiss_Clustering_train(clustering, (idx_t)b->n, b->vectors, assigner);
+    int failed = faiss_Clustering_train(clustering, (idx_t)n, vectors, assigner);
     dip_omp_restore(before);
     faiss_Index_free(assigner);
-    if (t.status) return t.status;
-    return failed ? dip_faiss_fail_c("cluster the vectors of", b->name) : DIP_OK;
+    if (t->status) return t->status;
+    return failed ? dip_faiss_fail_c("cluster the vectors of", t->name) : DIP_OK;
 }
 
-static dip_status train_codes(FaissIndex *index, FaissClustering *clustering, const dip_build *b)
+dip_status dip_faiss_cluster(const float *vectors, size_t n, size_t dim, size_t k, uint64_t seed,
+                             float *centroids, const char *name)
 {
-    size_t codes = b->recipe.code_count, size;
-    training t = {.build = b, .phase = "training codes", .steps = codes * CODE_ITERATIONS};
-    float *centroids;
+    training t = {.name = name, .phase = "clustering", .steps = ITERATIONS};
+    FaissClustering *clustering = NULL;
+    FaissClusteringParameters parameters;
+    faiss_ClusteringParameters_init(&parameters);
+    parameters.niter = ITERATIONS;
+    parameters.min_points_per_centroid = 1; /* or FAISS prints advice */
+    parameters.seed = faiss_seed(seed);
+    if (faiss_Clustering_new_with_params(&clustering, (int)dim, (int)k, &parameters))
+        return dip_faiss_fail_c("cluster the vectors of", name);
+    dip_status status = cluster(clustering, vectors, n, dim, &t);
+    if (!status) {
+        float *found;
+        size_t size;
+        faiss_Clustering_centroids(clustering, &found, &size);
+        memcpy(centroids, found, k * dim * sizeof *found);
+    }
+    faiss_Clustering_free(clustering);
+    return status;
+}
+
+static dip_status train_codes(FaissIndex *index, const float *centroids, const dip_build *b)
+{
+    size_t codes = b->recipe.code_count;
+    training t = {.name = b->name,
+                  .phase = "training codes",
+                  .progress = b->progress,
+                  .steps = codes * CODE_ITERATIONS};
     dip_faiss_error error;
     FaissIndex *assigner = NULL;
-    faiss_Clustering_centroids(clustering, &centroids, &size);
     int code = dip_faiss_assigner_new(&assigner, b->dim / codes, assign, &t, &error), failed = 0;
     if (!code)
         code = dip_faiss_prepare(index, centroids, faiss_seed(b->recipe.seed), assigner, &error);
@@ -133,27 +151,14 @@ static void describe(char *out, size_t room, size_t lists, size_t codes)
     snprintf(out, room, "IVF%zu,PQ%zux4fsr,Refine(SQfp16)", lists, codes);
 }
 
-static dip_status train(FaissIndex **out, const dip_build *b)
+static dip_status train_index(FaissIndex **out, const float *centroids, const dip_build *b)
 {
     char recipe[96];
     FaissIndex *index = NULL;
-    FaissClustering *clustering = NULL;
-    FaissClusteringParameters parameters;
-    faiss_ClusteringParameters_init(&parameters);
-    parameters.niter = ITERATIONS;
-    parameters.min_points_per_centroid = 1; /* or FAISS prints advice */
-    parameters.seed = faiss_seed(b->recipe.seed);
-    if (b->recipe.lists >= MANY_LISTS) parameters.max_points_per_centroid = FEW_POINTS;
     describe(recipe, sizeof recipe, b->recipe.lists, b->recipe.code_count);
-
-    dip_status status = DIP_OK;
-    int lists = (int)b->recipe.lists;
-    if (faiss_index_factory(&index, (int)b->dim, recipe, METRIC_L2) ||
-        faiss_Clustering_new_with_params(&clustering, (int)b->dim, lists, &parameters))
-        status = dip_faiss_fail_c("make", recipe);
-    if (!status) status = cluster(clustering, b);
-    if (!status) status = train_codes(index, clustering, b);
-    faiss_Clustering_free(clustering);
+    if (faiss_index_factory(&index, (int)b->dim, recipe, METRIC_L2))
+        return dip_faiss_fail_c("make", recipe);
+    dip_status status = train_codes(index, centroids, b);
     if (!status)
         *out = index;
     else
@@ -163,56 +168,42 @@ static dip_status train(FaissIndex **out, const dip_build *b)
 
 /* --- Filling --- */
 
-typedef struct slab {
-    const FaissIndex *index;
-    const dip_faiss_shape *shape;
-    const float *vectors;
-    size_t n;
-    int64_t *lists;
-    uint8_t *codes;
-} slab;
-
-static dip_status encode_block(void *context, size_t task, unsigned worker)
+/* FAISS's order is (code, 16, sub), ours (code, sub, 16): sixteen entries side by side. */
+static dip_status take_codebook(dip_coded *c, const dip_faiss_shape *shape)
 {
-    (void)worker;
-    const slab *s = context;
-    size_t first = task * ENCODE_BLOCK;
-    size_t n = s->n - first < ENCODE_BLOCK ? s->n - first : ENCODE_BLOCK;
-    dip_faiss_error error;
-    int code = dip_faiss_encode(s->index, s->vectors + first * s->shape->dim, n, s->lists + first,
-                                s->codes + first * s->shape->code_bytes, &error);
-    return code ? dip_faiss_fail(code, &error, "encode", "a block of vectors") : DIP_OK;
+    size_t sub = shape->dim / shape->code_count;
+    c->code_count = shape->code_count;
+    c->codebook = dip_alloc_aligned(shape->dim * 16 * sizeof *c->codebook);
+    if (!c->codebook) return DIP_ENOMEM;
+    for (size_t m = 0; m < shape->code_count; m++)
+        for (size_t j = 0; j < 16; j++)
+            for (size_t t = 0; t < sub; t++)
+                c->codebook[(m * sub + t) * 16 + j] = shape->codebook[(m * 16 + j) * sub + t];
+    return DIP_OK;
 }
 
-static dip_status add_slab(FaissIndex *index, slab *s)
+static dip_status append(FaissIndex *index, const dip_coded *c, const float *vectors)
 {
-    dip_status status = dip_nearest(s->vectors, s->n, s->shape->centroids, s->shape->lists,
-                                    s->shape->dim, s->lists, NULL);
-    size_t blocks = (s->n + ENCODE_BLOCK - 1) / ENCODE_BLOCK;
-    if (!status) status = dip_parallel_for(blocks, encode_block, s);
-    if (status) return status;
     dip_faiss_error error;
-    int code = dip_faiss_append(index, s->vectors, s->n, s->lists, s->codes, &error);
-    return code ? dip_faiss_fail(code, &error, "add to", "the index") : DIP_OK;
-}
-
-/* Appends vectors in their order. */
-static dip_status add(FaissIndex *index, const dip_faiss_shape *shape, const float *vectors,
-                      size_t n, const dip_progress *progress, const char *name)
-{
-    size_t room = n < SLAB ? n : SLAB;
-    slab s = {.index = index, .shape = shape};
-    s.lists = dip_alloc(room * sizeof *s.lists);
-    s.codes = dip_alloc(room * shape->code_bytes);
-    dip_status status = s.lists && s.codes ? DIP_OK : DIP_ENOMEM;
-    for (size_t i = 0; i < n && !status; i += s.n) {
-        s.vectors = vectors + i * shape->dim;
-        s.n = n - i < SLAB ? n - i : SLAB;
-        status =
-            dip_progress_tick(progress, "encoding", i, n) ? stopped(name) : add_slab(index, &s);
+    for (size_t i = 0; i < c->n; i += SLAB) {
+        size_t n = c->n - i < SLAB ? c->n - i : SLAB;
+        int code = dip_faiss_append(index, vectors + i * c->lists.dim, n, c->list + i,
+                                    c->codes + i * c->code_bytes, &error);
+        if (code) return dip_faiss_fail(code, &error, "add to", "the index");
     }
-    dip_free(s.lists);
-    dip_free(s.codes);
+    return DIP_OK;
+}
+
+/* Appends vectors in their order to a trained index. */
+static dip_status add(FaissIndex *index, const dip_faiss_shape *shape, const float *vectors,
+                      size_t n, const char *name)
+{
+    dip_coded c = {.code_count = 0};
+    dip_status status = dip_lists_flat(&c.lists, shape->centroids, shape->lists, shape->dim);
+    if (!status) status = take_codebook(&c, shape);
+    if (!status) status = dip_coded_add(&c, vectors, n, NULL, name);
+    if (!status) status = append(index, &c, vectors);
+    dip_coded_fini(&c);
     return status;
 }
 
@@ -266,7 +257,7 @@ static dip_status check_recipe(const dip_build *b)
     const dip_index_recipe *r = &b->recipe;
     if (b->n < DIP_FAISS_LEAST)
         return dip_fail(DIP_EINVAL,
-                        "%zu vectors are too few for the faiss engine, which needs %d to train; "
+                        "%zu vectors are too few for lists and codes, which need %d to train; "
                         "use engine exact or auto",
                         b->n, DIP_FAISS_LEAST);
     if (b->dim % r->code_count)
@@ -282,31 +273,54 @@ static dip_status shape_of(const FaissIndex *index, dip_faiss_shape *shape, cons
     return code ? dip_faiss_fail(code, &error, "use", name) : DIP_OK;
 }
 
-static dip_status build(const dip_build *b)
+dip_status dip_faiss_code(dip_coded *out, FaissIndex **kept, const dip_build *b)
 {
     FaissIndex *index = NULL;
-    uint64_t *removed = NULL;
     dip_faiss_shape shape;
+    *out = (dip_coded){.code_count = 0};
     dip_status status = check_recipe(b);
-    if (!status) status = train(&index, b);
+    if (!status)
+        status = dip_lists_train(&out->lists, b->vectors, b->n, b->dim, b->recipe.lists,
+                                 b->recipe.seed, b->progress, b->name);
+    if (!status) status = train_index(&index, out->lists.centroids, b);
     if (!status) status = shape_of(index, &shape, b->name);
-    if (!status) status = add(index, &shape, b->vectors, b->n, b->progress, b->name);
-    if (status) goto out;
-    uint32_t nprobe = (uint32_t)ceil(2 * sqrt(b->recipe.lists)); /* until somebody tunes */
+    if (!status) status = take_codebook(out, &shape);
+    if (!status) status = dip_coded_add(out, b->vectors, b->n, b->progress, b->name);
+    if (status) dip_coded_fini(out);
+    if (!status && kept)
+        *kept = index;
+    else
+        faiss_Index_free(index);
+    return status;
+}
+
+uint32_t dip_faiss_first_nprobe(uint32_t lists)
+{
+    uint32_t nprobe = (uint32_t)ceil(2 * sqrt(lists));
+    return nprobe < lists ? nprobe : lists;
+}
+
+static dip_status build(const dip_build *b)
+{
+    dip_coded coded;
+    FaissIndex *index = NULL;
+    dip_status status = dip_faiss_code(&coded, &index, b);
+    if (status) return status;
     dip_layout layout = {.kind = DIP_LAYOUT_IDS,
                          .count = b->n,
                          .live = b->n,
                          .dim = (uint32_t)b->dim,
                          .lists = b->recipe.lists,
                          .code_count = b->recipe.code_count,
-                         .nprobe = nprobe < b->recipe.lists ? nprobe : b->recipe.lists,
-                         .depth = DEPTH,
+                         .nprobe = dip_faiss_first_nprobe(b->recipe.lists),
+                         .depth = DIP_FIRST_DEPTH,
                          .seed = b->recipe.seed};
-    removed = dip_calloc(dip_bit_words(b->n), sizeof *removed);
-    status = removed ? seal(index, b->folder, b->name, &layout, b->ids, removed) : DIP_ENOMEM;
-out:
+    uint64_t *removed = dip_calloc(dip_bit_words(b->n), sizeof *removed);
+    status = removed ? append(index, &coded, b->vectors) : DIP_ENOMEM;
+    if (!status) status = seal(index, b->folder, b->name, &layout, b->ids, removed);
     dip_free(removed);
     faiss_Index_free(index);
+    dip_coded_fini(&coded);
     return status;
 }
 
@@ -404,7 +418,7 @@ static dip_status append_rows(draft *d, const dip_index *base, const dip_change 
         d->layout.live--;
     }
     if (change->n) memcpy(d->ids + old, change->ids, change->n * sizeof *d->ids);
-    return add(d->index, &d->shape, change->vectors, change->n, NULL, change->name);
+    return add(d->index, &d->shape, change->vectors, change->n, change->name);
 }
 
 /* Encodes the live rows again, in the order of their ids, and forgets the removed ones. */
@@ -426,7 +440,7 @@ static dip_status compact(draft *d)
         ids[i] = table.sorted[i];
     }
     if (!status && faiss_Index_reset(d->index)) status = dip_faiss_fail_c("empty", "the index");
-    if (!status) status = add(d->index, &d->shape, vectors, live, NULL, "update");
+    if (!status) status = add(d->index, &d->shape, vectors, live, "update");
     if (!status) {
         if (live) memcpy(d->ids, ids, live * sizeof *ids);
         memset(d->removed, 0, dip_bit_words((size_t)d->layout.count) * sizeof *d->removed);

@@ -1,9 +1,15 @@
-/** The state of the faiss engine: shared by faiss.c (FAISS's C API: build, open, update) and candidates.c (search). */
+/**
+ * What FAISS's C API does for us (faiss.c): k-means, code books, codes, its own files; and the state of the faiss
+ * engine, which candidates.c searches.
+ */
 #ifndef INDEX_FAISS_H
 #define INDEX_FAISS_H
 
+#include "index/coded.h"
 #include "index/engine.h"
 #include "index/faiss_ext.h"
+
+enum { DIP_FIRST_DEPTH = 8 }; /* until somebody tunes */
 
 typedef struct dip_faiss {
     struct FaissIndex_H *index;
@@ -16,6 +22,19 @@ dip_status dip_faiss_fail(int code, const dip_faiss_error *error, const char *wh
                           const char *name);
 /** The same for the last call of FAISS's own C API. */
 dip_status dip_faiss_fail_c(const char *what, const char *name);
+
+/** K-means of vectors (n, dim) into centroids (k, dim), n at least k; on all threads, or alone inside a task. */
+dip_status dip_faiss_cluster(const float *vectors, size_t n, size_t dim, size_t k, uint64_t seed,
+                             float *centroids, const char *name);
+
+/**
+ * Trains on the vectors of a build and codes them. *index (may be NULL): FAISS's index, trained, without vectors; free
+ * with faiss_Index_free().
+ */
+dip_status dip_faiss_code(dip_coded *out, struct FaissIndex_H **index, const dip_build *build);
+
+/** Lists to scan until somebody tunes. */
+uint32_t dip_faiss_first_nprobe(uint32_t lists);
 
 /** dip_engine_ops.scores and .search */
 dip_status dip_faiss_row_scores(const dip_index *index, const float *query, const uint32_t *rows,

@@ -266,8 +266,13 @@ int dip_faiss_shape_get(const FaissIndex_H *index, dip_faiss_shape *shape, dip_f
         check(ivf.use_precomputed_table == 1 &&
                   ivf.precomputed_table.size() == ivf.nlist * ivf.M * ivf.ksub,
               "its tables do not fit its lists");
-        *shape = {(size_t)ivf.d, (size_t)ivf.ntotal, ivf.nlist,
-                  ivf.M,         ivf.code_size,      parts.coarse()->get_xb()};
+        *shape = {(size_t)ivf.d,
+                  (size_t)ivf.ntotal,
+                  ivf.nlist,
+                  ivf.M,
+                  ivf.code_size,
+                  parts.coarse()->get_xb(),
+                  ivf.pq.centroids.data()};
     });
 }
 
@@ -289,14 +294,7 @@ int dip_faiss_release(FaissIndex_H *index, dip_faiss_error *error)
     return guarded(error, [&] { Parts(index).ivf->pq.assign_index = nullptr; });
 }
 
-int dip_faiss_encode(const FaissIndex_H *index, const float *vectors, size_t n,
-                     const int64_t *lists, uint8_t *codes, dip_faiss_error *error)
-{
-    return guarded(error,
-                   [&] { Parts(index).ivf->encode_vectors((idx_t)n, vectors, lists, codes); });
-}
-
-int dip_faiss_append(FaissIndex_H *index, const float *vectors, size_t n, const int64_t *lists,
+int dip_faiss_append(FaissIndex_H *index, const float *vectors, size_t n, const uint32_t *lists,
                      const uint8_t *codes, dip_faiss_error *error)
 {
     return guarded(error, [&] {
@@ -306,9 +304,9 @@ int dip_faiss_append(FaissIndex_H *index, const float *vectors, size_t n, const 
         std::stable_sort(order.begin(), order.end(),
                          [&](uint32_t a, uint32_t b) { return lists[a] < lists[b]; });
         for (size_t i = 0, j; i < n; i = j) {
-            int64_t list = lists[order[i]];
+            uint32_t list = lists[order[i]];
             for (j = i + 1; j < n && lists[order[j]] == list; j++) continue;
-            append_to_list(parts, (size_t)list, &order[i], order.data() + j, codes);
+            append_to_list(parts, list, &order[i], order.data() + j, codes);
         }
         parts.ivf->ntotal += (idx_t)n;
         parts.store->add((idx_t)n, vectors);

@@ -46,6 +46,7 @@ int dip_faiss_read(struct FaissIndex_H **out, const void *bytes, size_t length,
 typedef struct dip_faiss_shape {
     size_t dim, count, lists, code_count, code_bytes;
     const float *centroids; /* (lists, dim), borrowed */
+    const float *codebook;  /* (code_count, 16, dim / code_count), borrowed */
 } dip_faiss_shape;
 
 /** Fails if the index is not of the kind named above, or not trained. */
@@ -62,13 +63,9 @@ int dip_faiss_prepare(struct FaissIndex_H *index, const float *centroids, int se
 /** The index forgets the assigner. */
 int dip_faiss_release(struct FaissIndex_H *index, dip_faiss_error *error);
 
-/** 4-bit codes (n, code_bytes) of vectors whose lists are known. */
-int dip_faiss_encode(const struct FaissIndex_H *index, const float *vectors, size_t n,
-                     const int64_t *lists, uint8_t *codes, dip_faiss_error *error);
-
 /** Appends encoded vectors; they get the next local ids. Nobody else may use the index meanwhile. */
 int dip_faiss_append(struct FaissIndex_H *index, const float *vectors, size_t n,
-                     const int64_t *lists, const uint8_t *codes, dip_faiss_error *error);
+                     const uint32_t *lists, const uint8_t *codes, dip_faiss_error *error);
 
 /** What a plain user of the file (Python) gets without asking: nprobe, and depth as the refinement's factor. */
 int dip_faiss_set_defaults(struct FaissIndex_H *index, size_t nprobe, float depth,

@@ -1,6 +1,7 @@
 /*
  * Local ids and tile ids; see ids.h. The usual table (rows in the order of their ids, none removed) needs no
- * memory of its own; after an update the live rows are sorted by id once, when the index is opened.
+ * memory of its own; after an update the live rows are sorted by id once, when the index is opened. They are sorted
+ * already but for what came later, which is mostly sorted too: two runs are merged.
  */
 #include "index/ids.h"
 
@@ -8,6 +9,7 @@
 #include "index/layout.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct entry {
     uint64_t id;
@@ -50,6 +52,36 @@ static dip_status unpack(dip_id_table *table, const entry *entries, const char *
     return DIP_OK;
 }
 
+/* End of the ascending run that begins at `at`. */
+static size_t run_end(const entry *entries, size_t at, size_t n)
+{
+    while (at + 1 < n && entries[at].id < entries[at + 1].id) at++;
+    return at < n ? at + 1 : n;
+}
+
+static dip_status merge(entry *entries, size_t middle, size_t n)
+{
+    size_t left = middle, right = n, at = n;
+    entry *later = dip_alloc((n - middle) * sizeof *later);
+    if (!later) return DIP_ENOMEM;
+    memcpy(later, entries + middle, (n - middle) * sizeof *later);
+    while (right > middle) {
+        bool from_left = left && entries[left - 1].id > later[right - middle - 1].id;
+        entries[--at] = from_left ? entries[--left] : later[--right - middle];
+    }
+    dip_free(later);
+    return DIP_OK;
+}
+
+static dip_status sort(entry *entries, size_t n)
+{
+    size_t middle = run_end(entries, 0, n);
+    if (middle == n) return DIP_OK;
+    if (run_end(entries, middle, n) == n) return merge(entries, middle, n);
+    qsort(entries, n, sizeof *entries, by_id);
+    return DIP_OK;
+}
+
 dip_status dip_id_table_init(dip_id_table *table, const uint64_t *ids, const uint64_t *removed,
                              size_t count, size_t live, const char *path)
 {
@@ -65,8 +97,8 @@ dip_status dip_id_table_init(dip_id_table *table, const uint64_t *ids, const uin
     for (size_t row = 0; row < count && n < live; row++)
         if (!table->removed || !dip_bit(table->removed, row))
             entries[n++] = (entry){ids[row], (uint32_t)row};
-    if (n) qsort(entries, n, sizeof *entries, by_id);
-    dip_status status = unpack(table, entries, path);
+    dip_status status = sort(entries, n);
+    if (!status) status = unpack(table, entries, path);
     dip_free(entries);
     if (status) dip_id_table_fini(table);
     return status;

@@ -20,7 +20,8 @@ enum {
     SEED = 1,
 };
 
-static const dip_engine_ops *const engines[] = {&dip_engine_exact, &dip_engine_faiss};
+static const dip_engine_ops *const engines[] = {&dip_engine_exact, &dip_engine_native,
+                                                &dip_engine_faiss};
 enum { ENGINES = sizeof engines / sizeof *engines };
 
 static const dip_engine_ops *find_engine(dip_engine engine)
@@ -40,12 +41,13 @@ dip_engine dip_engine_find(const char *name)
 }
 
 /*
- * The power of two nearest to sqrt(n), but with enough vectors a list. FAISS's residual fast scan makes a look-up table
- * for each list that it probes, which costs as much as some thousand codes: finer lists would cost more than they save.
+ * The power of two nearest to sqrt(n), four times that for the native engine, but with enough vectors a list. FAISS's
+ * residual fast scan makes a look-up table for each list that it probes, which costs as much as some thousand
+ * codes; the native engine makes one a query, so its lists are finer.
  */
-static uint32_t choose_lists(size_t n)
+static uint32_t choose_lists(size_t n, dip_engine engine)
 {
-    double wanted = sqrt((double)n);
+    double wanted = sqrt((double)n) * (engine == DIP_ENGINE_NATIVE ? 4 : 1);
     uint32_t lists = 1;
     while (lists < MAX_LISTS && lists * sqrt(2) < wanted) lists *= 2;
     while (lists > 1 && lists > n / POINTS_A_LIST) lists /= 2;
@@ -65,11 +67,12 @@ void dip_index_recipe_resolve(dip_index_recipe *recipe, size_t n, size_t dim)
     if (!recipe->exact_below) recipe->exact_below = EXACT_BELOW;
     if (recipe->engine == DIP_ENGINE_AUTO) {
         bool exact = n < recipe->exact_below || n < DIP_FAISS_LEAST;
-        recipe->engine = exact ? DIP_ENGINE_EXACT : DIP_ENGINE_FAISS;
+        recipe->engine = exact ? DIP_ENGINE_EXACT : DIP_ENGINE_NATIVE;
     }
-    if (!recipe->lists) recipe->lists = choose_lists(n);
+    if (!recipe->lists) recipe->lists = choose_lists(n, recipe->engine);
     if (recipe->lists > n) recipe->lists = n ? (uint32_t)n : 1;
     if (!recipe->code_count) recipe->code_count = choose_codes(dim);
+    if (recipe->refinement == DIP_REFINE_AUTO) recipe->refinement = DIP_REFINE_INT8;
     if (!recipe->seed) recipe->seed = SEED;
 }
 
@@ -156,6 +159,7 @@ dip_status dip_index_build(const char *folder, const char *name, const dip_index
 /* Opens the file of one engine; DIP_ENOENT without a line's worth of meaning if it is not there. */
 static dip_status open_with(dip_index *index, const char *folder, const char *name)
 {
+    if (!index->ops->kind) return index->ops->open(index, folder, name);
     char *path = dip_index_path(folder, name, index->ops->suffix);
     if (!path) return DIP_ENOMEM;
     dip_status status = dip_layout_open(&index->view, &index->map, path);

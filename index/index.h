@@ -2,8 +2,8 @@
  * A searchable set of unit-norm vectors of one modality, sealed in one file (or two) of a generation.
  *
  * Scores are cosines; inside, everything is L2 on unit vectors: |u - v|^2 = 2 - 2 cos. Ids are the archive's tile ids.
- * Engines answer the same call: `exact` scans all vectors, `faiss` searches FAISS's IVF-PQ (residual 4-bit codes and
- * refinement). A third, native scan of the same trained index has its place here.
+ * Engines answer the same call: `exact` scans all vectors; `faiss` searches FAISS's IVF-PQ (residual 4-bit codes and
+ * refinement), in a file that FAISS reads too; `native` searches the same lists and codes with loops of its own.
  */
 #ifndef INDEX_INDEX_H
 #define INDEX_INDEX_H
@@ -19,9 +19,21 @@
 
 typedef struct dip_index dip_index;
 
-typedef enum dip_engine { DIP_ENGINE_AUTO, DIP_ENGINE_EXACT, DIP_ENGINE_FAISS } dip_engine;
+typedef enum dip_engine {
+    DIP_ENGINE_AUTO,
+    DIP_ENGINE_EXACT,
+    DIP_ENGINE_FAISS,
+    DIP_ENGINE_NATIVE
+} dip_engine;
 
-enum { DIP_FAISS_LEAST = 64 }; /* vectors that the faiss engine needs to train */
+/** What a candidate of the native engine is scored by. */
+typedef enum dip_refinement {
+    DIP_REFINE_AUTO,
+    DIP_REFINE_INT8, /* dim + 2 bytes a vector */
+    DIP_REFINE_HALF  /* 2 dim bytes */
+} dip_refinement;
+
+enum { DIP_FAISS_LEAST = 64 }; /* vectors that it takes to train lists and codes */
 
 /** Name of the i-th engine, "exact"; NULL behind the last. */
 const char *dip_engine_name(size_t i);
@@ -34,6 +46,7 @@ typedef struct dip_index_recipe {
     size_t exact_below;  /* default 50,000 */
     uint32_t lists;      /* IVF lists */
     uint32_t code_count; /* 4-bit sub-quantisers; dim is a multiple of it */
+    dip_refinement refinement;
     uint64_t seed;
 } dip_index_recipe;
 
@@ -46,19 +59,21 @@ typedef struct dip_index_params {
 } dip_index_params;
 
 /**
- * Builds over vectors (n, dim) with ids (n, ascending) and writes `folder`/`name`.exact, or for the faiss engine
- * `folder`/`name`.ivfpq (a file of FAISS's own, with row numbers for ids) and `folder`/`name`.ids (the tile id of each row).
+ * Builds over vectors (n, dim) with ids (n, ascending) and writes `folder`/`name`.exact, or for the native engine
+ * `folder`/`name`.segment, or for the faiss engine `folder`/`name`.ivfpq (a file of FAISS's own, with row numbers for ids) and
+ * `folder`/`name`.ids (the tile id of each row).
  * The bytes depend on the vectors, the recipe and the seed, not on the number of threads. n from 0.
  * Expected failures: DIP_EINVAL (no unit vectors, ids not ascending, code_count does not divide dim, too few vectors
- * for the faiss engine), DIP_ECANCEL.
+ * for lists and codes), DIP_ECANCEL.
  */
 dip_status dip_index_build(const char *folder, const char *name, const dip_index_recipe *recipe,
                            const float *vectors, const uint64_t *ids, size_t n, size_t dim,
                            const dip_progress *progress);
 
 /**
- * Opens what dip_index_build() or dip_index_update() wrote. Every byte is checked against a checksum first: damage is
- * DIP_ECORRUPT, never a crash. Expected failure: DIP_ENOENT.
+ * Opens what dip_index_build() or dip_index_update() wrote. Every byte is checked against a checksum first, of a
+ * segment those of its header and its lists (segment.h): damage is DIP_ECORRUPT, or wrong scores of damaged vectors, never a
+ * crash. Expected failure: DIP_ENOENT.
  */
 dip_status dip_index_open(dip_index **out, const char *folder, const char *name);
 void dip_index_close(dip_index *index);

@@ -21,37 +21,42 @@ typedef struct raw_header {
     uint32_t version, kind;
     uint64_t count, live;
     uint32_t dim, lists, code_count, nprobe, depth, zero;
-    uint64_t seed, faiss_bytes, faiss_hash, body_hash;
-    uint8_t zero_too[32];
+    uint64_t seed, faiss_bytes, faiss_hash, body_hash, base;
+    uint8_t zero_too[24];
     uint64_t header_hash;
 } raw_header;
 
 _Static_assert(sizeof(raw_header) == DIP_LAYOUT_HEADER, "the header has no holes");
 
-/* Where the parts of a file lie. */
+/* Bytes of the parts of a file, which follow each other. */
 typedef struct parts {
-    uint64_t ids, padding, second, total;
+    uint64_t ids, padding, vectors, removed;
 } parts;
 
-static parts find_parts(uint32_t kind, uint64_t count, uint32_t dim)
+static uint64_t length_of(const parts *p)
+{
+    return DIP_LAYOUT_HEADER + p->ids + p->padding + p->vectors + p->removed;
+}
+
+static parts find_parts(uint32_t kind, uint64_t count, uint64_t base, uint32_t dim)
 {
     parts p = {.ids = count * sizeof(uint64_t)};
-    uint64_t end = DIP_LAYOUT_HEADER + p.ids;
-    if (kind == DIP_LAYOUT_VECTORS) {
-        p.padding = (64 - end % 64) % 64;
-        p.second = count * dim * sizeof(float);
-    } else {
-        p.second = dip_bit_words((size_t)count) * sizeof(uint64_t);
+    if (kind != DIP_LAYOUT_IDS) {
+        p.padding = (64 - (DIP_LAYOUT_HEADER + p.ids) % 64) % 64;
+        p.vectors = count * dim * sizeof(float);
     }
-    p.total = end + p.padding + p.second;
+    if (kind != DIP_LAYOUT_VECTORS)
+        p.removed = dip_bit_words((size_t)(kind == DIP_LAYOUT_IDS ? count : base)) * 8;
     return p;
 }
 
-static uint64_t hash_body(const parts *p, const void *ids, const void *padding, const void *second)
+static uint64_t hash_body(const parts *p, const void *ids, const void *padding, const void *vectors,
+                          const void *removed)
 {
     uint64_t hash = dip_hash64(ids, (size_t)p->ids);
     if (p->padding) hash = dip_hash64_seed(padding, (size_t)p->padding, hash);
-    return dip_hash64_seed(second, (size_t)p->second, hash);
+    if (vectors) hash = dip_hash64_seed(vectors, (size_t)p->vectors, hash);
+    return removed ? dip_hash64_seed(removed, (size_t)p->removed, hash) : hash;
 }
 
 static dip_status damaged(const char *path, const char *what)
@@ -69,10 +74,10 @@ static dip_status check_header(const raw_header *raw, const char *path)
                         "'%s' is an index file of version %u, this program reads %d; "
                         "run diptych index again",
                         path, raw->version, VERSION);
-    if (raw->kind != DIP_LAYOUT_VECTORS && raw->kind != DIP_LAYOUT_IDS)
+    if (raw->kind < DIP_LAYOUT_VECTORS || raw->kind > DIP_LAYOUT_DELTA)
         return damaged(path, "its kind is not known");
     if (raw->dim == 0 || raw->dim > DIP_LAYOUT_MAX_DIM || raw->count > DIP_LAYOUT_MAX_COUNT ||
-        raw->live > raw->count)
+        raw->base > DIP_LAYOUT_MAX_COUNT - raw->count || raw->live > raw->count + raw->base)
         return damaged(path, "its counts are impossible");
     return DIP_OK;
 }
@@ -101,27 +106,31 @@ dip_status dip_layout_parse(dip_layout_view *out, const void *bytes, size_t leng
     memcpy(&raw, bytes, sizeof raw);
     dip_status status = check_header(&raw, path);
     if (status) return status;
-    parts p = find_parts(raw.kind, raw.count, raw.dim);
-    if (p.total != length) return damaged(path, "its length does not fit its header");
-    const uint8_t *body = (const uint8_t *)bytes + DIP_LAYOUT_HEADER;
-    const uint8_t *padding = body + p.ids, *second = padding + p.padding;
-    if (hash_body(&p, body, padding, second) != raw.body_hash)
+    parts p = find_parts(raw.kind, raw.count, raw.base, raw.dim);
+    if (length_of(&p) != length) return damaged(path, "its length does not fit its header");
+    const uint8_t *ids = (const uint8_t *)bytes + DIP_LAYOUT_HEADER;
+    const uint8_t *padding = ids + p.ids, *vectors = padding + p.padding;
+    const uint8_t *removed = vectors + p.vectors;
+    if (raw.kind == DIP_LAYOUT_IDS) vectors = NULL;
+    if (raw.kind == DIP_LAYOUT_VECTORS) removed = NULL;
+    if (hash_body(&p, ids, padding, vectors, removed) != raw.body_hash)
         return damaged(path, "the checksum of its content is wrong");
 
     dip_layout_view view = {
         .layout = {raw.kind, raw.count, raw.live, raw.dim, raw.lists, raw.code_count, raw.nprobe,
-                   raw.depth, raw.seed, raw.faiss_bytes, raw.faiss_hash},
-        .ids = (const uint64_t *)(const void *)body,
+                   raw.depth, raw.seed, raw.faiss_bytes, raw.faiss_hash, raw.base},
+        .ids = (const uint64_t *)(const void *)ids,
+        .removed = (const uint64_t *)(const void *)removed,
+        .vectors = (const float *)(const void *)vectors,
     };
-    if (raw.kind == DIP_LAYOUT_VECTORS) {
-        view.vectors = (const float *)(const void *)second;
-        if (raw.live != raw.count) return damaged(path, "its counts are impossible");
-        if (!ascending(view.ids, raw.count)) return damaged(path, "its ids are out of order");
-    } else {
-        view.removed = (const uint64_t *)(const void *)second;
-        if (!count_live(view.removed, raw.count, raw.live))
-            return damaged(path, "its list of removed rows does not fit its header");
-    }
+    if (raw.kind == DIP_LAYOUT_VECTORS && raw.live != raw.count)
+        return damaged(path, "its counts are impossible");
+    if (raw.kind != DIP_LAYOUT_IDS && !ascending(view.ids, raw.count))
+        return damaged(path, "its ids are out of order");
+    bool delta = raw.kind == DIP_LAYOUT_DELTA;
+    if (removed && !count_live(view.removed, delta ? raw.base : raw.count,
+                               delta ? raw.live - raw.count : raw.live))
+        return damaged(path, "its list of removed rows does not fit its header");
     *out = view;
     return DIP_OK;
 }
@@ -155,6 +164,7 @@ static raw_header make_header(const dip_layout *layout, uint64_t body_hash)
         .seed = layout->seed,
         .faiss_bytes = layout->faiss_bytes,
         .faiss_hash = layout->faiss_hash,
+        .base = layout->base,
         .body_hash = body_hash,
     };
     memcpy(raw.magic, magic, sizeof magic);
@@ -165,16 +175,16 @@ static raw_header make_header(const dip_layout *layout, uint64_t body_hash)
 dip_status dip_layout_write(const char *path, const dip_layout *layout, const uint64_t *ids,
                             const uint64_t *removed, const float *vectors)
 {
-    parts p = find_parts(layout->kind, layout->count, layout->dim);
-    const void *second = layout->kind == DIP_LAYOUT_VECTORS ? (const void *)vectors : removed;
-    raw_header raw = make_header(layout, hash_body(&p, ids, zeros, second));
+    parts p = find_parts(layout->kind, layout->count, layout->base, layout->dim);
+    raw_header raw = make_header(layout, hash_body(&p, ids, zeros, vectors, removed));
     const struct {
         const void *bytes;
         size_t length;
     } pieces[] = {{&raw, sizeof raw},
                   {ids, (size_t)p.ids},
                   {zeros, (size_t)p.padding},
-                  {second, (size_t)p.second}};
+                  {vectors, (size_t)p.vectors},
+                  {removed, (size_t)p.removed}};
     dip_aside file;
     dip_status status = dip_file_begin(&file, path);
     if (status) return status;

@@ -1,12 +1,13 @@
 /**
- * The index files that are ours: `<name>.exact` and `<name>.ids`. Little-endian, opened by mmap, never changed.
+ * The index files that are ours: `<name>.exact`, `<name>.ids` and `<name>.delta`. Little-endian, opened by mmap, never changed.
  *
  *   offset size
  *        0    8  "DIPINDEX"
  *        8    4  version, 1
- *       12    4  kind: 1 vectors (.exact), 2 ids (.ids, beside FAISS's own file <name>.ivfpq)
+ *       12    4  kind: 1 vectors (.exact), 2 ids (.ids, beside FAISS's own file <name>.ivfpq), 3 delta (.delta, beside
+ *                <name>.segment: vectors that came later, and which of its rows are gone)
  *       16    8  count: rows; a row's number is its local id
- *       24    8  live: rows that are not removed
+ *       24    8  live: rows that are not removed; .delta: those of the segment and the file's own
  *       32    4  dim
  *       36    4  lists            0 in .exact
  *       40    4  code_count       0 in .exact
@@ -14,13 +15,15 @@
  *       48    4  depth            0 in .exact
  *       52    4  0
  *       56    8  seed
- *       64    8  length of the FAISS file; 0 in .exact
- *       72    8  its XXH3; 0 in .exact
+ *       64    8  length of the FAISS file, or of the segment; 0 in .exact
+ *       72    8  its XXH3, or that of the segment's header; 0 in .exact
  *       80    8  XXH3 of what follows the header: of the ids, continued over the second part and the third
- *       88   32  0
+ *       88    8  .delta: rows of the segment; else 0
+ *       96   24  0
  *      120    8  XXH3 of bytes 0..119
  *      128       ids: count x uint64, the tile id of each row; ascending in .exact
  *                .exact: zeros up to a multiple of 64, then count x dim float32, rows one after the other
+ *                .delta: the same, and behind the vectors the removed rows of the segment as in .ids
  *                .ids: removed rows, one bit a row, ceil(count / 64) x uint64, lowest bit first; then nothing
  */
 #ifndef INDEX_LAYOUT_H
@@ -33,6 +36,7 @@
 enum {
     DIP_LAYOUT_VECTORS = 1,
     DIP_LAYOUT_IDS = 2,
+    DIP_LAYOUT_DELTA = 3,
     DIP_LAYOUT_HEADER = 128,
     DIP_LAYOUT_MAX_DIM = 1 << 16
 };
@@ -45,14 +49,15 @@ typedef struct dip_layout {
     uint32_t dim, lists, code_count, nprobe, depth;
     uint64_t seed;
     uint64_t faiss_bytes, faiss_hash;
+    uint64_t base; /* rows of the segment */
 } dip_layout;
 
 /** The parts of a file in memory; pointers go into it. */
 typedef struct dip_layout_view {
     dip_layout layout;
     const uint64_t *ids;     /* count */
-    const uint64_t *removed; /* kind ids; else NULL */
-    const float *vectors;    /* kind vectors; else NULL */
+    const uint64_t *removed; /* kinds ids, delta; else NULL */
+    const float *vectors;    /* kinds vectors, delta; else NULL */
 } dip_layout_view;
 
 /**
@@ -66,8 +71,8 @@ dip_status dip_layout_parse(dip_layout_view *out, const void *bytes, size_t leng
 dip_status dip_layout_open(dip_layout_view *out, dip_map *map, const char *path);
 
 /**
- * Writes a file (aside, then renamed). Kind vectors: `vectors` is (count, dim), `removed` NULL; kind ids: the
- * other way round. layout->live is taken as given.
+ * Writes a file (aside, then renamed). `vectors` is (count, dim), NULL for kind ids; `removed` NULL for kind vectors.
+ * layout->live is taken as given.
  */
 dip_status dip_layout_write(const char *path, const dip_layout *layout, const uint64_t *ids,
                             const uint64_t *removed, const float *vectors);

@@ -168,7 +168,7 @@ static void few_vectors_are_refused_clearly(void **state)
     float *vectors = support_vectors(63, 8, 1, 0, 5);
     uint64_t *ids = support_ids(63);
     dip_index_recipe recipe = {.engine = DIP_ENGINE_FAISS};
-    assert_fails(DIP_EINVAL, "63 vectors are too few for the faiss engine",
+    assert_fails(DIP_EINVAL, "63 vectors are too few for lists and codes",
                  dip_index_build(folder, "f", &recipe, vectors, ids, 63, 8, NULL));
     recipe = (dip_index_recipe){.exact_below = 10};
     dip_index_recipe_resolve(&recipe, 63, 8);
@@ -203,11 +203,11 @@ static void recipes_fit_their_size(void **state)
         uint32_t lists, codes;
         dip_engine engine;
     } cases[] = {
-        {49999, 128, 256, 64, DIP_ENGINE_EXACT},    {50000, 128, 256, 64, DIP_ENGINE_FAISS},
-        {1000000, 128, 1024, 64, DIP_ENGINE_FAISS}, {10000000, 128, 4096, 64, DIP_ENGINE_FAISS},
-        {100, 64, 2, 32, DIP_ENGINE_EXACT},         {0, 64, 1, 32, DIP_ENGINE_EXACT},
-        {60000, 256, 256, 128, DIP_ENGINE_FAISS},   {60000, 512, 256, 128, DIP_ENGINE_FAISS},
-        {60000, 33, 256, 11, DIP_ENGINE_FAISS},     {60000, 31, 256, 31, DIP_ENGINE_FAISS},
+        {49999, 128, 256, 64, DIP_ENGINE_EXACT},     {50000, 128, 1024, 64, DIP_ENGINE_NATIVE},
+        {1000000, 128, 4096, 64, DIP_ENGINE_NATIVE}, {10000000, 128, 16384, 64, DIP_ENGINE_NATIVE},
+        {100, 64, 2, 32, DIP_ENGINE_EXACT},          {0, 64, 1, 32, DIP_ENGINE_EXACT},
+        {60000, 256, 1024, 128, DIP_ENGINE_NATIVE},  {60000, 512, 1024, 128, DIP_ENGINE_NATIVE},
+        {60000, 33, 1024, 11, DIP_ENGINE_NATIVE},    {60000, 31, 1024, 31, DIP_ENGINE_NATIVE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dip_index_recipe recipe = {.engine = DIP_ENGINE_AUTO};

@@ -1,0 +1,415 @@
+/* Training of lists in two levels, and the way of a vector to its list; see lists.h. */
+#include "index/lists.h"
+
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "core/rng.h"
+#include "index/blas.h"
+#include "index/dot.h"
+#include "index/faiss.h"
+#include "index/nearest.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    ONE_LEVEL = 256, /* fewer lists are one group */
+    POINTS = 128,    /* of the sample, a list */
+    MANY_LISTS = 8192,
+    FEW_POINTS = 64, /* a list, if there are many */
+    ROUNDS = 2,
+    PROBED_GROUPS = 8, /* whose lists a vector is compared with */
+    BLOCK = 1024,      /* vectors of one task */
+};
+
+void dip_lists_fini(dip_lists *l)
+{
+    dip_free_aligned(l->centroids);
+    dip_free_aligned(l->group_centroids);
+    dip_free(l->group_first);
+    *l = (dip_lists){0};
+}
+
+/* ---- assignment ---- */
+
+typedef struct assigning {
+    const dip_lists *lists;
+    const float *vectors;
+    size_t n, probed, widest; /* widest: lists of the largest group */
+    float *half_norms;        /* lists, then groups */
+    uint32_t *nearest;
+} assigning;
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* The `probed` groups nearest to one vector, by insertion. */
+static void nearest_groups(const float *products, const float *half_norms, size_t groups,
+                           size_t probed, uint32_t *out)
+{
+    float cost[PROBED_GROUPS];
+    for (size_t i = 0; i < probed; i++) cost[i] = FLT_MAX;
+    for (size_t g = 0; g < groups; g++) {
+        float c = half_norms[g] - products[g];
+        if (c >= cost[probed - 1]) continue;
+        size_t i = probed - 1;
+        for (; i && c < cost[i - 1]; i--) {
+            cost[i] = cost[i - 1];
+            out[i] = out[i - 1];
+        }
+        cost[i] = c;
+        out[i] = (uint32_t)g;
+    }
+}
+
+typedef struct bench {
+    float *products;  /* (BLOCK, groups), then (BLOCK, widest) */
+    float *gathered;  /* (BLOCK, dim) */
+    float *best;      /* BLOCK */
+    uint32_t *chosen; /* (BLOCK, probed) */
+    uint32_t *member; /* BLOCK: the vectors that look into a group */
+} bench;
+
+static void bench_fini(bench *b)
+{
+    dip_free_aligned(b->products);
+    dip_free_aligned(b->gathered);
+    dip_free(b->best);
+    dip_free(b->chosen);
+    dip_free(b->member);
+}
+
+static dip_status bench_init(bench *b, const assigning *a)
+{
+    size_t width = a->widest > a->lists->groups ? a->widest : a->lists->groups;
+    *b = (bench){
+        .products = dip_alloc_aligned(BLOCK * width * sizeof(float)),
+        .gathered = dip_alloc_aligned(BLOCK * a->lists->dim * sizeof(float)),
+        .best = dip_alloc(BLOCK * sizeof(float)),
+        .chosen = dip_alloc(BLOCK * a->probed * sizeof(uint32_t)),
+        .member = dip_alloc(BLOCK * sizeof(uint32_t)),
+    };
+    return b->products && b->gathered && b->best && b->chosen && b->member ? DIP_OK : DIP_ENOMEM;
+}
+
+/* Vectors of the block that look into a group, gathered; their number. */
+static size_t gather(const assigning *a, bench *b, const float *vectors, size_t n, size_t group)
+{
+    size_t dim = a->lists->dim, members = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool looks = false;
+        for (size_t p = 0; p < a->probed; p++) looks |= b->chosen[i * a->probed + p] == group;
+        if (!looks) continue;
+        memcpy(b->gathered + members * dim, vectors + i * dim, dim * sizeof(float));
+        b->member[members++] = (uint32_t)i;
+    }
+    return members;
+}
+
+/* Compares the members of a group with its lists. */
+static void compare(const assigning *a, bench *b, size_t members, size_t group, uint32_t *nearest)
+{
+    const dip_lists *l = a->lists;
+    size_t first = l->group_first[group], width = l->group_first[group + 1] - first;
+    if (!members || !width) return;
+    dip_blas_products(b->gathered, members, l->centroids + first * l->dim, width, l->dim,
+                      b->products, width);
+    for (size_t i = 0; i < members; i++) {
+        float best = b->best[b->member[i]];
+        for (size_t j = 0; j < width; j++) {
+            float cost = a->half_norms[first + j] - b->products[i * width + j];
+            if (cost >= best) continue;
+            best = cost;
+            nearest[b->member[i]] = (uint32_t)(first + j);
+        }
+        b->best[b->member[i]] = best;
+    }
+}
+
+static dip_status assign_block(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const assigning *a = context;
+    const dip_lists *l = a->lists;
+    size_t first = task * BLOCK, n = smaller(a->n - first, BLOCK);
+    const float *vectors = a->vectors + first * l->dim;
+    bench b;
+    dip_status status = bench_init(&b, a);
+    if (!status) {
+        dip_blas_products(vectors, n, l->group_centroids, l->groups, l->dim, b.products, l->groups);
+        for (size_t i = 0; i < n; i++) {
+            b.best[i] = FLT_MAX;
+            nearest_groups(b.products + i * l->groups, a->half_norms + l->lists, l->groups,
+                           a->probed, b.chosen + i * a->probed);
+        }
+        for (size_t g = 0; g < l->groups; g++)
+            compare(a, &b, gather(a, &b, vectors, n, g), g, a->nearest + first);
+    }
+    bench_fini(&b);
+    return status;
+}
+
+dip_status dip_lists_assign(const dip_lists *l, const float *vectors, size_t n, uint32_t *nearest)
+{
+    assigning a = {.lists = l, .vectors = vectors, .n = n, .nearest = nearest};
+    a.probed = smaller(PROBED_GROUPS, l->groups);
+    a.half_norms = dip_alloc((l->lists + l->groups) * sizeof *a.half_norms);
+    if (!a.half_norms) return DIP_ENOMEM;
+    dip_dot_fn dot = dip_dot_get();
+    for (size_t i = 0; i < l->lists + l->groups; i++) {
+        const float *c =
+            i < l->lists ? l->centroids + i * l->dim : l->group_centroids + (i - l->lists) * l->dim;
+        a.half_norms[i] = dot(c, c, l->dim) / 2;
+    }
+    for (size_t g = 0; g < l->groups; g++) {
+        size_t width = l->group_first[g + 1] - l->group_first[g];
+        a.widest = width > a.widest ? width : a.widest;
+    }
+    dip_status status = dip_parallel_for((n + BLOCK - 1) / BLOCK, assign_block, &a);
+    dip_free(a.half_norms);
+    return status;
+}
+
+/* ---- training ---- */
+
+typedef struct training {
+    dip_lists *lists;
+    uint64_t seed;
+    float *sample; /* (n, dim), after grouping group by group */
+    size_t n;
+    uint32_t *nearest;   /* n */
+    size_t *group_start; /* (groups + 1), in the sample */
+    const dip_progress *progress;
+    const char *name;
+} training;
+
+static dip_status tick(const training *t, size_t done)
+{
+    enum { STEPS = 2 + ROUNDS };
+    if (!dip_progress_tick(t->progress, "clustering", done, STEPS)) return DIP_OK;
+    return dip_fail(DIP_ECANCEL, "building index '%s' was stopped", t->name);
+}
+
+/* One from each of equal stretches, at random: from all over the set, without its rhythm. */
+static dip_status take_sample(training *t, const float *vectors, size_t n)
+{
+    size_t dim = t->lists->dim;
+    t->n = smaller(n, t->lists->lists * (t->lists->lists < MANY_LISTS ? POINTS : FEW_POINTS));
+    t->sample = dip_alloc_aligned(t->n * dim * sizeof(float));
+    t->nearest = dip_alloc(t->n * sizeof *t->nearest);
+    if (!t->sample || !t->nearest) return DIP_ENOMEM;
+    dip_rng rng;
+    dip_rng_init(&rng, t->seed, 0);
+    for (size_t i = 0; i < t->n; i++) {
+        size_t begin = i * n / t->n, end = (i + 1) * n / t->n;
+        size_t at = begin + dip_rng_below(&rng, (uint32_t)(end - begin));
+        memcpy(t->sample + i * dim, vectors + at * dim, dim * sizeof(float));
+    }
+    return DIP_OK;
+}
+
+/* Sorts the sample by group, in order within a group. */
+static dip_status sort_sample(training *t, const int64_t *group)
+{
+    size_t dim = t->lists->dim, groups = t->lists->groups;
+    float *sorted = dip_alloc_aligned(t->n * dim * sizeof(float));
+    size_t *at = dip_calloc(groups + 1, sizeof *at);
+    t->group_start = dip_calloc(groups + 1, sizeof *t->group_start);
+    dip_status status = sorted && at && t->group_start ? DIP_OK : DIP_ENOMEM;
+    if (!status) {
+        for (size_t i = 0; i < t->n; i++) t->group_start[group[i] + 1]++;
+        for (size_t g = 0; g < groups; g++) t->group_start[g + 1] += t->group_start[g];
+        memcpy(at, t->group_start, groups * sizeof *at);
+        for (size_t i = 0; i < t->n; i++)
+            memcpy(sorted + at[group[i]]++ * dim, t->sample + i * dim, dim * sizeof(float));
+        dip_free_aligned(t->sample);
+        t->sample = sorted;
+        sorted = NULL;
+    }
+    dip_free_aligned(sorted);
+    dip_free(at);
+    return status;
+}
+
+static dip_status make_groups(training *t)
+{
+    dip_lists *l = t->lists;
+    int64_t *group = dip_alloc(t->n * sizeof *group);
+    dip_status status = group ? DIP_OK : DIP_ENOMEM;
+    if (!status)
+        status = dip_faiss_cluster(t->sample, t->n, l->dim, l->groups, t->seed, l->group_centroids,
+                                   t->name);
+    if (!status)
+        status = dip_nearest(t->sample, t->n, l->group_centroids, l->groups, l->dim, group, NULL);
+    if (!status) status = sort_sample(t, group);
+    dip_free(group);
+    return status;
+}
+
+/* Lists by share of the sample: rounded down, the rest to the groups with most vectors a list. None gets more lists
+ * than it has vectors, so no list is made of nothing. */
+static void share_lists(training *t)
+{
+    dip_lists *l = t->lists;
+    size_t given = 0;
+    uint32_t *count = l->group_first + 1;
+    for (size_t g = 0; g < l->groups; g++) {
+        size_t members = t->group_start[g + 1] - t->group_start[g];
+        count[g] = (uint32_t)(l->lists * members / t->n);
+        if (members && !count[g]) count[g] = 1;
+        given += count[g];
+    }
+    while (given != l->lists) {
+        size_t best = 0;
+        double most = -1;
+        for (size_t g = 0; g < l->groups; g++) {
+            double members = (double)(t->group_start[g + 1] - t->group_start[g]);
+            bool more = given < l->lists;
+            if (more ? count[g] >= members : count[g] <= 1) continue;
+            double need = more ? members / (count[g] + 1.0) : count[g] / (members + 1);
+            if (need > most) {
+                most = need;
+                best = g;
+            }
+        }
+        if (given < l->lists)
+            count[best]++, given++;
+        else
+            count[best]--, given--;
+    }
+    for (size_t g = 0; g < l->groups; g++) l->group_first[g + 1] += l->group_first[g];
+}
+
+static dip_status split_group(void *context, size_t g, unsigned worker)
+{
+    (void)worker;
+    const training *t = context;
+    const dip_lists *l = t->lists;
+    size_t first = l->group_first[g], lists = l->group_first[g + 1] - first;
+    size_t begin = t->group_start[g], n = t->group_start[g + 1] - begin;
+    if (!lists) return DIP_OK;
+    return dip_faiss_cluster(t->sample + begin * l->dim, n, l->dim, lists, t->seed + g + 1,
+                             l->centroids + first * l->dim, t->name);
+}
+
+/* Every centroid to the mean of its vectors; one that has none stays. */
+static dip_status one_round(training *t)
+{
+    dip_lists *l = t->lists;
+    size_t dim = l->dim;
+    double *sums = dip_calloc(l->lists * dim, sizeof *sums);
+    uint32_t *counts = dip_calloc(l->lists, sizeof *counts);
+    dip_status status = sums && counts ? DIP_OK : DIP_ENOMEM;
+    if (!status) status = dip_lists_assign(l, t->sample, t->n, t->nearest);
+    for (size_t i = 0; i < t->n && !status; i++) {
+        double *sum = sums + t->nearest[i] * dim;
+        counts[t->nearest[i]]++;
+        for (size_t j = 0; j < dim; j++) sum[j] += (double)t->sample[i * dim + j];
+    }
+    for (size_t c = 0; c < l->lists && !status; c++)
+        for (size_t j = 0; j < dim && counts[c]; j++)
+            l->centroids[c * dim + j] = (float)(sums[c * dim + j] / counts[c]);
+    dip_free(sums);
+    dip_free(counts);
+    return status;
+}
+
+/* The groups' centroids again, as the means of their lists'. */
+static void centre_groups(dip_lists *l)
+{
+    for (size_t g = 0; g < l->groups; g++) {
+        size_t first = l->group_first[g], end = l->group_first[g + 1];
+        if (first == end) memset(l->group_centroids + g * l->dim, 0, l->dim * sizeof(float));
+        for (size_t j = 0; j < l->dim && first < end; j++) {
+            double sum = 0;
+            for (size_t c = first; c < end; c++) sum += (double)l->centroids[c * l->dim + j];
+            l->group_centroids[g * l->dim + j] = (float)(sum / (double)(end - first));
+        }
+    }
+}
+
+static dip_status train_two_levels(training *t)
+{
+    dip_status status = tick(t, 0);
+    if (!status) status = make_groups(t);
+    if (!status) status = tick(t, 1);
+    if (!status) {
+        share_lists(t);
+        status = dip_parallel_for(t->lists->groups, split_group, t);
+    }
+    for (size_t round = 0; round < ROUNDS && !status; round++) {
+        status = tick(t, 2 + round);
+        if (!status) status = one_round(t);
+        if (!status) centre_groups(t->lists);
+    }
+    return status;
+}
+
+static dip_status train_one_level(training *t)
+{
+    dip_lists *l = t->lists;
+    l->group_first[0] = 0;
+    l->group_first[1] = (uint32_t)l->lists;
+    dip_status status = tick(t, 0);
+    if (!status)
+        status =
+            dip_faiss_cluster(t->sample, t->n, l->dim, l->lists, t->seed, l->centroids, t->name);
+    if (!status) centre_groups(l);
+    return status;
+}
+
+static dip_status make(dip_lists *out, size_t dim, size_t lists, size_t groups)
+{
+    *out = (dip_lists){.dim = dim, .lists = lists, .groups = groups};
+    out->centroids = dip_alloc_aligned(lists * dim * sizeof(float));
+    out->group_centroids = dip_alloc_aligned(groups * dim * sizeof(float));
+    out->group_first = dip_calloc(groups + 1, sizeof *out->group_first);
+    return out->centroids && out->group_centroids && out->group_first ? DIP_OK : DIP_ENOMEM;
+}
+
+dip_status dip_lists_flat(dip_lists *out, const float *centroids, size_t lists, size_t dim)
+{
+    dip_status status = make(out, dim, lists, 1);
+    if (status) {
+        dip_lists_fini(out);
+        return status;
+    }
+    memcpy(out->centroids, centroids, lists * dim * sizeof *centroids);
+    out->group_first[1] = (uint32_t)lists;
+    centre_groups(out);
+    return DIP_OK;
+}
+
+dip_status dip_lists_group(dip_lists *l, const uint32_t *first, size_t groups)
+{
+    float *centroids = dip_alloc_aligned(groups * l->dim * sizeof *centroids);
+    uint32_t *copy = dip_alloc((groups + 1) * sizeof *copy);
+    if (!centroids || !copy) {
+        dip_free_aligned(centroids);
+        dip_free(copy);
+        return DIP_ENOMEM;
+    }
+    memcpy(copy, first, (groups + 1) * sizeof *copy);
+    dip_free_aligned(l->group_centroids);
+    dip_free(l->group_first);
+    l->group_centroids = centroids;
+    l->group_first = copy;
+    l->groups = groups;
+    centre_groups(l);
+    return DIP_OK;
+}
+
+dip_status dip_lists_train(dip_lists *out, const float *vectors, size_t n, size_t dim, size_t lists,
+                           uint64_t seed, const dip_progress *progress, const char *name)
+{
+    size_t groups = lists >= ONE_LEVEL ? (size_t)lround(sqrt((double)lists)) : 1;
+    training t = {.lists = out, .seed = seed, .progress = progress, .name = name};
+    dip_status status = make(out, dim, lists, groups);
+    if (!status) status = take_sample(&t, vectors, n);
+    if (!status) status = out->groups > 1 ? train_two_levels(&t) : train_one_level(&t);
+    dip_free_aligned(t.sample);
+    dip_free(t.nearest);
+    dip_free(t.group_start);
+    if (status) dip_lists_fini(out);
+    return status;
+}

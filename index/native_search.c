@@ -1,0 +1,483 @@
+/*
+ * Search of the native engine; see native.h for the way of a query.
+ *
+ * Lists and vectors are chosen in the same manner: scores above a threshold are gathered, and when there are many the
+ * best are kept and the worst of these is the new threshold. A filter is looked up for vectors above the threshold
+ * only. Under a filter the number of lists and the depth grow with the share of vectors that are out; a query
+ * that still finds fewer hits than there could be asks again with four times of both, and in the end scores
+ * every row that can be a hit: k are found if there are k.
+ */
+#include "index/native.h"
+
+#include "core/half.h"
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "index/best.h"
+#include "index/topk.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    RUN = 8,            /* blocks of codes between two looks at what was found */
+    SCORE_BLOCK = 256,  /* lists between two such looks */
+    LEAST_LISTS = 512,  /* that are ranked by their own centroids, if there are as many */
+    LISTS_A_PROBE = 12, /* the same for each list that is scanned */
+    SHORTLIST_MORE = 8, /* beside the nprobe nearest by bytes and a quarter more */
+    GROWTH = 4,
+    QUERY_BLOCK = 4, /* queries of one task */
+    LINE = 64,
+};
+
+/* ---- scratch ---- */
+
+void dip_native_scratch_free(dip_native_scratch *s)
+{
+    if (!s) return;
+    dip_free_aligned(s->values);
+    dip_free_aligned(s->tables);
+    dip_free_aligned(s->entries);
+    dip_free_aligned(s->coarse);
+    dip_free(s->order);
+    dip_free(s->products);
+    dip_free(s->found);
+    dip_free(s);
+}
+
+static size_t rounded(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+static dip_native_scratch *scratch_new(const dip_segment_shape *shape)
+{
+    dip_native_scratch *s = dip_calloc(1, sizeof *s);
+    if (!s) return NULL;
+    size_t codes = rounded(shape->code_count, DIP_NATIVE_GROUP);
+    s->values = dip_alloc_aligned(rounded(shape->dim, 4));
+    s->tables = dip_alloc_aligned(codes / DIP_NATIVE_GROUP * DIP_NATIVE_TABLE);
+    s->entries = dip_alloc_aligned(codes * 16 * sizeof *s->entries);
+    s->coarse = dip_alloc_aligned((shape->lists + 2 * DIP_NATIVE_ROWS) * sizeof *s->coarse);
+    s->order = dip_alloc(shape->lists * sizeof *s->order);
+    s->products = dip_alloc(shape->lists * sizeof *s->products);
+    if (s->values && s->tables && s->entries && s->coarse && s->order && s->products) return s;
+    dip_native_scratch_free(s);
+    return NULL;
+}
+
+static dip_native_scratch *take(dip_native *native)
+{
+    pthread_mutex_lock(&native->lock);
+    dip_native_scratch *s = native->idle;
+    if (s) native->idle = s->next;
+    pthread_mutex_unlock(&native->lock);
+    return s ? s : scratch_new(&native->segment.shape);
+}
+
+static void give_back(dip_native *native, dip_native_scratch *s)
+{
+    pthread_mutex_lock(&native->lock);
+    s->next = native->idle;
+    native->idle = s;
+    pthread_mutex_unlock(&native->lock);
+}
+
+static dip_status make_room(dip_native_scratch *s, size_t room)
+{
+    if (room <= s->room) return DIP_OK;
+    dip_free(s->found);
+    s->room = 0;
+    s->found = dip_alloc(room * sizeof *s->found);
+    if (!s->found) return DIP_ENOMEM;
+    s->room = room;
+    return DIP_OK;
+}
+
+/* ---- one query ---- */
+
+typedef struct job {
+    const dip_native *native;
+    const dip_index *index;
+    const dip_request *request;
+    const float *query;
+    dip_native_scratch *s;
+    size_t nprobe, fetch, room; /* room: hits that there can be */
+    dip_native_query bytes;
+    size_t found; /* in s->found */
+} job;
+
+static void query_to_bytes(job *j, size_t dim)
+{
+    float largest = FLT_MIN;
+    for (size_t i = 0; i < dim; i++) largest = fmaxf(largest, fabsf(j->query[i]));
+    float per_unit = 127 / largest;
+    int32_t sum = 0;
+    memset(j->s->values, 0, rounded(dim, 4));
+    for (size_t i = 0; i < dim; i++) {
+        j->s->values[i] = (int8_t)lrintf(j->query[i] * per_unit);
+        sum += j->s->values[i];
+    }
+    j->bytes = (dip_native_query){j->s->values, largest / 127, 128 * sum};
+}
+
+/* Keeps the best `wanted` of what was found, and the threshold at the worst of them. */
+static void shrink(job *j, size_t wanted, float *threshold)
+{
+    dip_native_candidate *c = j->s->found;
+    if (j->found <= wanted) return;
+    dip_best_select(c, j->found, wanted);
+    j->found = wanted;
+    float least = c[0].score;
+    for (size_t i = 1; i < wanted; i++) least = c[i].score < least ? c[i].score : least;
+    *threshold = least;
+}
+
+/* Gathers the lists first .. end - 1. */
+static void gather_lists(job *j, const dip_native_coarse *coarse, size_t first, size_t end,
+                         size_t wanted, float *threshold)
+{
+    const dip_native_kernel *kernel = j->native->kernel;
+    size_t block = first / DIP_NATIVE_ROWS, stop = (end + DIP_NATIVE_ROWS - 1) / DIP_NATIVE_ROWS;
+    for (; block < stop; block += SCORE_BLOCK / DIP_NATIVE_ROWS) {
+        size_t blocks = smaller(stop - block, SCORE_BLOCK / DIP_NATIVE_ROWS);
+        size_t begin = larger(first, block * DIP_NATIVE_ROWS);
+        size_t count = smaller(end, (block + blocks) * DIP_NATIVE_ROWS) - begin;
+        kernel->coarse(coarse, &j->bytes, block, blocks, j->s->coarse);
+        j->found += kernel->pick(j->s->coarse + (begin - block * DIP_NATIVE_ROWS), count,
+                                 *threshold, (uint32_t)begin, j->s->found + j->found);
+        if (j->found >= 2 * wanted + SCORE_BLOCK) shrink(j, wanted, threshold);
+    }
+}
+
+/* The nearest groups that have enough lists together; all if that is most of them. Returns their number. */
+static size_t choose_groups(job *j)
+{
+    const dip_segment *g = &j->native->segment;
+    size_t groups = g->shape.groups, lists = g->shape.lists, count = 0, covered = 0;
+    size_t budget = larger(LEAST_LISTS, LISTS_A_PROBE * j->nprobe);
+    if (budget * 2 > lists) return groups;
+    float threshold = -FLT_MAX;
+    j->found = 0;
+    gather_lists(j, &g->group, 0, groups, groups, &threshold);
+    dip_best_sort(j->s->found, j->found);
+    while (count < j->found && covered < budget) {
+        uint32_t group = j->s->found[count].slot;
+        j->s->order[count++] = group;
+        covered += g->group_first[group + 1] - g->group_first[group];
+    }
+    return count;
+}
+
+/* The nprobe nearest lists to the front of s->found, nearest first; their products with the query. */
+static void choose_lists(job *j)
+{
+    const dip_segment *g = &j->native->segment;
+    const dip_native_kernel *kernel = j->native->kernel;
+    size_t dim = g->shape.dim, wanted = j->nprobe + j->nprobe / 4 + SHORTLIST_MORE;
+    size_t groups = choose_groups(j);
+    float threshold = -FLT_MAX;
+    j->found = 0;
+    if (groups == g->shape.groups)
+        gather_lists(j, &g->coarse, 0, g->shape.lists, wanted, &threshold);
+    else
+        for (size_t i = 0; i < groups; i++)
+            gather_lists(j, &g->coarse, g->group_first[j->s->order[i]],
+                         g->group_first[j->s->order[i] + 1], wanted, &threshold);
+    shrink(j, wanted, &threshold);
+    for (size_t i = 0; i < j->found; i++)
+        for (size_t at = 0; at < dim; at += LINE / sizeof(float))
+            __builtin_prefetch(g->centroids + j->s->found[i].slot * dim + at);
+    for (size_t i = 0; i < j->found; i++) {
+        dip_native_candidate *c = &j->s->found[i];
+        c->score =
+            kernel->dot(j->query, g->centroids + c->slot * dim, dim) + g->coarse.biases[c->slot];
+    }
+    dip_best_sort(j->s->found, j->found);
+    j->nprobe = smaller(j->nprobe, j->found);
+    for (size_t i = 0; i < j->nprobe; i++) {
+        const dip_native_candidate *c = &j->s->found[i];
+        j->s->products[i] = c->score - g->coarse.biases[c->slot];
+    }
+}
+
+/* Drops the candidates from `first` on that cannot be hits; a row out of range is damage, and no hit either. */
+static void drop_forbidden(job *j, size_t first)
+{
+    const dip_id_table *table = &j->index->table;
+    const uint64_t *bits = j->request->rows.bits;
+    dip_native_candidate *c = j->s->found;
+    size_t kept = first;
+    for (size_t i = first; i < j->found; i++) {
+        uint32_t row = j->native->segment.rows[c[i].slot];
+        if (row < j->native->segment.shape.count &&
+            (bits ? dip_bit(bits, row) : !dip_bit(table->removed, row)))
+            c[kept++] = c[i];
+    }
+    j->found = kept;
+}
+
+/* Candidates of the chosen lists (s->order), at most `fetch`. */
+static void scan_lists(job *j, const dip_native_levels *levels)
+{
+    const uint32_t *lists = j->s->order;
+    const dip_segment *g = &j->native->segment;
+    bool filtered = j->request->rows.bits || j->index->table.removed;
+    float threshold = -FLT_MAX;
+    dip_native_run run = {.codes = g->codes,
+                          .terms = g->terms,
+                          .tables = j->s->tables,
+                          .groups =
+                              rounded(g->shape.code_count, DIP_NATIVE_GROUP) / DIP_NATIVE_GROUP,
+                          .unit = levels->unit};
+    j->found = 0;
+    for (size_t i = 0; i < j->nprobe; i++) {
+        size_t end = g->first_block[lists[i] + 1];
+        run.base = j->s->products[i] + levels->base;
+        run.probe = (uint32_t)i;
+        for (run.block = g->first_block[lists[i]]; run.block < end; run.block += run.blocks) {
+            run.blocks = smaller(end - run.block, RUN);
+            size_t before = j->found;
+            j->found += j->native->kernel->scan(&run, threshold, j->s->found + j->found);
+            if (filtered) drop_forbidden(j, before);
+            if (j->found >= 2 * j->fetch + RUN * DIP_NATIVE_BLOCK) shrink(j, j->fetch, &threshold);
+        }
+    }
+    shrink(j, j->fetch, &threshold);
+}
+
+static const uint8_t *record(const dip_segment *g, size_t slot, size_t stride)
+{
+    return g->refinement + slot * stride;
+}
+
+/* Product of the query with the decoded codes of a slot; `entries`: (codes, 16). */
+static float decoded(const dip_segment *g, const float *entries, size_t slot)
+{
+    const uint8_t *codes = g->codes + slot / DIP_NATIVE_BLOCK * dip_segment_block_bytes(&g->shape) +
+                           slot % DIP_NATIVE_BLOCK;
+    float even = 0, odd = 0;
+    size_t m = 0;
+    for (; m + 2 <= g->shape.code_count; m += 2, codes += DIP_NATIVE_BLOCK) {
+        even += entries[m * 16 + (*codes & 15)];
+        odd += entries[m * 16 + 16 + (*codes >> 4)];
+    }
+    if (m < g->shape.code_count) even += entries[m * 16 + (*codes & 15)];
+    return even + odd;
+}
+
+/* Score by refinement; `product`: of the query with the centroid of the slot's list and the lows of the tables. */
+static float refined(const dip_native *native, const float *query, const float *entries,
+                     size_t slot, float product)
+{
+    const dip_segment *g = &native->segment;
+    size_t dim = g->shape.dim;
+    const uint8_t *bytes = record(g, slot, dip_segment_refine_bytes(&g->shape));
+    if (g->shape.refinement == DIP_REFINE_HALF)
+        return native->kernel->dot_half(query, (const uint16_t *)(const void *)bytes, dim);
+    uint16_t scale;
+    memcpy(&scale, bytes + rounded(dim, 2), sizeof scale);
+    return product + decoded(g, entries, slot) +
+           dip_half_value(scale) * native->kernel->dot_int8(query, (const int8_t *)bytes, dim);
+}
+
+static void push(dip_topk *top, float score, const dip_segment *g, uint32_t row)
+{
+    if (dip_topk_full(top) && score < top->entries[0].score) return;
+    dip_topk_push(top, score, g->ids[row]);
+}
+
+/* Every vector of the delta that can be a hit. */
+static void scan_delta(job *j, dip_topk *top)
+{
+    const dip_layout_view *d = &j->native->delta;
+    const uint64_t *bits = j->request->rows.bits;
+    size_t base = j->native->segment.shape.count, dim = j->native->segment.shape.dim;
+    for (size_t i = 0; i < d->layout.count; i++) {
+        if (bits && !dip_bit(bits, base + i)) continue;
+        float score = j->native->kernel->dot(j->query, d->vectors + i * dim, dim);
+        if (dip_topk_full(top) && score < top->entries[0].score) continue;
+        dip_topk_push(top, score, d->ids[i]);
+    }
+}
+
+/* The best of the candidates to the request's row; returns the number of hits. */
+static size_t finish(job *j, size_t query, float base, dip_topk *top)
+{
+    const dip_segment *g = &j->native->segment;
+    const dip_request *r = j->request;
+    size_t stride = dip_segment_refine_bytes(&g->shape);
+    for (size_t i = 0; i < j->found; i++) {
+        const uint8_t *bytes = record(g, j->s->found[i].slot, stride);
+        for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
+        __builtin_prefetch(bytes + stride - 1);
+        __builtin_prefetch(&g->rows[j->s->found[i].slot]);
+    }
+    for (size_t i = 0; i < j->found; i++) {
+        const dip_native_candidate *c = &j->s->found[i];
+        uint32_t row = g->rows[c->slot];
+        if (row >= g->shape.count) continue;
+        float product = j->s->products[c->probe] + base;
+        push(top, refined(j->native, j->query, j->s->entries, c->slot, product), g, row);
+    }
+    scan_delta(j, top);
+    size_t hits = top->size;
+    dip_topk_finish(top, r->k, r->ids + query * r->k, r->scores + query * r->k);
+    return hits;
+}
+
+static size_t room_for(const job *j)
+{
+    size_t shortlist = 2 * (j->nprobe + j->nprobe / 4 + SHORTLIST_MORE) + 2 * SCORE_BLOCK;
+    size_t groups = 2 * j->native->segment.shape.groups + 2 * SCORE_BLOCK;
+    return larger(larger(shortlist, groups), 2 * j->fetch + 2 * RUN * DIP_NATIVE_BLOCK);
+}
+
+static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
+{
+    const dip_segment *g = &j->native->segment;
+    size_t codes = g->shape.code_count;
+    dip_status status = make_room(j->s, room_for(j));
+    if (status) return status;
+    query_to_bytes(j, g->shape.dim);
+    choose_lists(j);
+    for (size_t i = 0; i < j->nprobe; i++) {
+        uint32_t list = j->s->order[i] = j->s->found[i].slot;
+        const uint8_t *codes_of =
+            g->codes + g->first_block[list] * dip_segment_block_bytes(&g->shape);
+        for (size_t at = 0; at < 4 * LINE; at += LINE) __builtin_prefetch(codes_of + at);
+    }
+    dip_native_levels levels = j->native->kernel->tables(
+        j->query, g->codebook, codes, g->shape.dim / codes, j->s->entries, j->s->tables);
+    scan_lists(j, &levels);
+    *hits = finish(j, query, levels.base, top);
+    return DIP_OK;
+}
+
+static dip_status search_one(job *j, size_t query, dip_topk *top)
+{
+    const dip_segment_shape *shape = &j->native->segment.shape;
+    size_t nprobe = j->nprobe, fetch = j->fetch, hits = 0;
+    for (;;) {
+        j->nprobe = nprobe;
+        j->fetch = fetch;
+        dip_status status = search_once(j, query, top, &hits);
+        if (status || hits >= j->room) return status;
+        if (nprobe >= shape->lists) break;
+        nprobe = smaller(shape->lists, nprobe * GROWTH);
+        fetch = smaller(shape->count, fetch * GROWTH);
+    }
+    return dip_search_rows(j->index, j->request, query, 1);
+}
+
+/* ---- many queries ---- */
+
+typedef struct work {
+    const dip_index *index;
+    const dip_request *request;
+    size_t nprobe, fetch, room;
+} work;
+
+static dip_status run_block(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const work *w = context;
+    dip_native *native = w->index->state;
+    size_t dim = native->segment.shape.dim, first = task * QUERY_BLOCK;
+    size_t end = smaller(first + QUERY_BLOCK, w->request->nq);
+    dip_topk top = {.k = w->room, .entries = dip_alloc(w->room * sizeof *top.entries)};
+    job j = {.native = native, .index = w->index, .request = w->request, .room = w->room};
+    j.s = take(native);
+    dip_status status = top.entries && j.s ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = first; i < end && !status; i++) {
+        j.query = w->request->queries + i * dim;
+        j.nprobe = w->nprobe;
+        j.fetch = w->fetch;
+        status = search_one(&j, i, &top);
+    }
+    if (j.s) give_back(native, j.s);
+    dip_free(top.entries);
+    return status;
+}
+
+dip_status dip_native_search(const dip_index *index, const dip_request *request)
+{
+    const dip_native *native = index->state;
+    const dip_rows *rows = &request->rows;
+    size_t count = index->table.count, lists = native->segment.shape.lists;
+    work w = {.index = index, .request = request, .room = smaller(request->k, rows->count)};
+    if (w.room == 0) return dip_search_rows(index, request, 0, request->nq);
+    double scale = (double)count / (double)rows->count;
+    double fetch = ceil((double)request->params.depth * (double)w.room * scale);
+    double nprobe = rows->list ? ceil(request->params.nprobe * scale) : request->params.nprobe;
+    w.fetch = fetch < (double)count ? (size_t)fetch : count;
+    w.nprobe = nprobe < (double)lists ? (size_t)nprobe : lists;
+    return dip_parallel_for((request->nq + QUERY_BLOCK - 1) / QUERY_BLOCK, run_block, &w);
+}
+
+/* The list that a block is of. */
+static uint32_t list_of(const dip_segment *g, uint32_t block)
+{
+    uint32_t low = 0, high = g->shape.lists;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (g->first_block[middle] <= block)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void prefetch_slot(const dip_segment *g, size_t slot)
+{
+    size_t stride = dip_segment_refine_bytes(&g->shape), block = dip_segment_block_bytes(&g->shape);
+    const uint8_t *bytes = record(g, slot, stride);
+    for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
+    __builtin_prefetch(bytes + stride - 1);
+    if (g->shape.refinement == DIP_REFINE_HALF) return;
+    bytes = g->codes + slot / DIP_NATIVE_BLOCK * block;
+    for (size_t at = 0; at < block; at += LINE) __builtin_prefetch(bytes + at);
+}
+
+static dip_status score_rows(dip_native *native, dip_native_scratch *s, const float *query,
+                             const uint32_t *rows, size_t n, float *scores)
+{
+    enum { AHEAD = 4 };
+    const dip_segment *g = &native->segment;
+    size_t dim = g->shape.dim, slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK;
+    size_t codes = g->shape.code_count;
+    dip_native_levels levels = {0, 0};
+    if (g->shape.refinement != DIP_REFINE_HALF)
+        levels =
+            native->kernel->tables(query, g->codebook, codes, dim / codes, s->entries, s->tables);
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        if (i < n && rows[i] < g->shape.count && g->slots[rows[i]] < slots)
+            prefetch_slot(g, g->slots[rows[i]]);
+        if (i < AHEAD) continue;
+        uint32_t row = rows[i - AHEAD];
+        if (row >= g->shape.count) {
+            const float *later = native->delta.vectors + (row - g->shape.count) * dim;
+            scores[i - AHEAD] = native->kernel->dot(query, later, dim);
+            continue;
+        }
+        uint32_t slot = g->slots[row];
+        if (slot >= slots)
+            return dip_fail(DIP_ECORRUPT, "an index names slot %u of %zu; run diptych index again",
+                            slot, slots);
+        uint32_t list = list_of(g, slot / DIP_NATIVE_BLOCK);
+        float product = native->kernel->dot(query, g->centroids + list * dim, dim) + levels.base;
+        scores[i - AHEAD] = refined(native, query, s->entries, slot, product);
+    }
+    return DIP_OK;
+}
+
+dip_status dip_native_row_scores(const dip_index *index, const float *query, const uint32_t *rows,
+                                 size_t n, float *scores)
+{
+    dip_native *native = index->state;
+    dip_native_scratch *s = take(native);
+    if (!s) return DIP_ENOMEM;
+    dip_status status = score_rows(native, s, query, rows, n, scores);
+    give_back(native, s);
+    return status;
+}

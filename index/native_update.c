@@ -1,0 +1,269 @@
+/*
+ * Updates of the native engine; see native.h.
+ *
+ * A short change is a new delta beside the same segment, which the new folder gets by a hard link. A long one is
+ * compacted: rows that stay keep their codes and refinement, the delta's and the new ones are coded with the lists
+ * and the code book that are there.
+ */
+#include "index/native.h"
+
+#include "core/mem.h"
+#include "index/segment_build.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    DELTA_ROWS =
+        8192, /* every search compares them all: a third of a millisecond at 128 dimensions */
+    DELTA_SHARE = 1000, /* and a thousandth of the segment */
+    REMOVED_PERCENT = 20,
+};
+
+/* The rows of the new index, ascending by id, and where each comes from. */
+typedef struct row {
+    uint64_t id;
+    uint32_t slot;       /* of the segment; or DIP_SEGMENT_EMPTY */
+    const float *vector; /* of a delta */
+} row;
+
+typedef struct draft {
+    const dip_index *base;
+    const dip_native *native;
+    const dip_change *change;
+    row *fresh; /* rows of the new delta */
+    size_t fresh_count;
+    uint64_t *removed; /* rows of the segment that are gone */
+    size_t gone;
+} draft;
+
+static bool leaves(const dip_change *c, uint64_t id)
+{
+    size_t at = dip_ids_lower_bound(c->remove, c->remove_count, id);
+    return at < c->remove_count && c->remove[at] == id;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static dip_status collect(draft *d)
+{
+    const dip_layout_view *delta = &d->native->delta;
+    const dip_change *c = d->change;
+    size_t base = d->native->segment.shape.count, dim = d->native->segment.shape.dim;
+    size_t words = dip_bit_words(base);
+    d->fresh = dip_alloc((delta->layout.count + c->n + 1) * sizeof *d->fresh);
+    d->removed = dip_calloc(words + 1, sizeof *d->removed);
+    if (!d->fresh || !d->removed) return DIP_ENOMEM;
+    for (size_t i = 0; i < delta->layout.count; i++)
+        if (!leaves(c, delta->ids[i]))
+            d->fresh[d->fresh_count++] =
+                (row){delta->ids[i], DIP_SEGMENT_EMPTY, delta->vectors + i * dim};
+    for (size_t i = 0; i < c->n; i++)
+        d->fresh[d->fresh_count++] = (row){c->ids[i], DIP_SEGMENT_EMPTY, c->vectors + i * dim};
+    if (d->fresh_count) qsort(d->fresh, d->fresh_count, sizeof *d->fresh, by_id);
+    if (d->native->removed) memcpy(d->removed, d->native->removed, words * sizeof *d->removed);
+    for (size_t i = base; i < words * 64; i++) d->removed[i / 64] &= ~(UINT64_C(1) << i % 64);
+    for (size_t i = 0; i < c->remove_count; i++) {
+        uint32_t local = dip_id_table_find(&d->base->table, c->remove[i]);
+        if (local < base) dip_bit_set(d->removed, local);
+    }
+    for (size_t i = 0; i < words; i++) d->gone += (size_t)__builtin_popcountll(d->removed[i]);
+    return DIP_OK;
+}
+
+/* ---- a new delta ---- */
+
+static dip_status write_delta(const draft *d, const char *path)
+{
+    const dip_segment *g = &d->native->segment;
+    size_t dim = g->shape.dim, n = d->fresh_count;
+    uint64_t *ids = dip_alloc((n + 1) * sizeof *ids);
+    float *vectors = dip_alloc((n * dim + 1) * sizeof *vectors);
+    dip_status status = ids && vectors ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i++) {
+        ids[i] = d->fresh[i].id;
+        memcpy(vectors + i * dim, d->fresh[i].vector, dim * sizeof *vectors);
+    }
+    dip_layout layout = {.kind = DIP_LAYOUT_DELTA,
+                         .count = n,
+                         .live = n + g->shape.count - d->gone,
+                         .dim = g->shape.dim,
+                         .faiss_bytes = g->map.length,
+                         .faiss_hash = g->header_hash,
+                         .base = g->shape.count,
+                         .seed = g->shape.seed};
+    if (!status) status = dip_layout_write(path, &layout, ids, d->removed, vectors);
+    dip_free(ids);
+    dip_free(vectors);
+    return status;
+}
+
+/* The same file under another name; where there are no hard links, a copy. */
+static dip_status link_segment(const dip_segment *g, const char *from, const char *to)
+{
+    struct stat a, b;
+    if (!stat(from, &a) && !stat(to, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return DIP_OK;
+    dip_status status = dip_file_remove(to);
+    if (status || !link(from, to)) return status;
+    return dip_file_write(to, g->map.bytes, g->map.length);
+}
+
+/* ---- a new segment ---- */
+
+/* All rows that stay, in the order of their ids; *count is their number. */
+static row *merge_rows(const draft *d, size_t *count)
+{
+    const dip_segment *g = &d->native->segment;
+    size_t base = g->shape.count, at = 0, n = 0;
+    row *rows = dip_alloc((base - d->gone + d->fresh_count + 1) * sizeof *rows);
+    if (!rows) return NULL;
+    for (size_t i = 0; i < base; i++) {
+        if (dip_bit(d->removed, i)) continue;
+        while (at < d->fresh_count && d->fresh[at].id < g->ids[i]) rows[n++] = d->fresh[at++];
+        rows[n++] = (row){g->ids[i], g->slots[i], NULL};
+    }
+    while (at < d->fresh_count) rows[n++] = d->fresh[at++];
+    *count = n;
+    return rows;
+}
+
+static dip_status copy_lists(const dip_segment *g, dip_coded *c)
+{
+    size_t dim = g->shape.dim, book = dim * 16 * sizeof(float);
+    dip_status status = dip_lists_flat(&c->lists, g->centroids, g->shape.lists, dim);
+    c->code_count = g->shape.code_count;
+    c->codebook = dip_alloc_aligned(book);
+    if (status || !c->codebook) return DIP_ENOMEM;
+    memcpy(c->codebook, g->codebook, book);
+    return dip_lists_group(&c->lists, g->group_first, g->shape.groups);
+}
+
+/* Codes of a slot into a row of codes. */
+static void unpack_codes(const dip_segment *g, size_t slot, uint8_t *out, size_t code_bytes)
+{
+    const uint8_t *codes = g->codes + slot / DIP_NATIVE_BLOCK * dip_segment_block_bytes(&g->shape) +
+                           slot % DIP_NATIVE_BLOCK;
+    for (size_t i = 0; i < code_bytes; i++) out[i] = codes[i * DIP_NATIVE_BLOCK];
+}
+
+/* Lists and codes of all rows: `c` comes with those of the fresh vectors in their order. */
+static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows, size_t n,
+                             uint32_t *place)
+{
+    size_t slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK, fresh = 0;
+    uint32_t *list = dip_alloc((n + 1) * sizeof *list);
+    uint32_t *list_of = dip_alloc((g->shape.blocks + 1) * sizeof *list_of);
+    uint8_t *codes = dip_calloc(n + 1, c->code_bytes);
+    dip_status status = list && list_of && codes ? DIP_OK : DIP_ENOMEM;
+    for (uint32_t l = 0; l < g->shape.lists && !status; l++)
+        for (uint32_t b = g->first_block[l]; b < g->first_block[l + 1]; b++) list_of[b] = l;
+    for (size_t i = 0; i < n && !status; i++) {
+        uint8_t *out = codes + i * c->code_bytes;
+        if (rows[i].slot == DIP_SEGMENT_EMPTY) {
+            list[i] = c->list[fresh];
+            memcpy(out, c->codes + fresh * c->code_bytes, c->code_bytes);
+            place[i] = (uint32_t)(slots + fresh++);
+        } else if (rows[i].slot >= slots) {
+            status =
+                dip_fail(DIP_ECORRUPT, "a segment names slot %u of %zu; run diptych index again",
+                         rows[i].slot, slots);
+        } else {
+            list[i] = list_of[rows[i].slot / DIP_NATIVE_BLOCK];
+            unpack_codes(g, rows[i].slot, out, c->code_bytes);
+            place[i] = rows[i].slot;
+        }
+    }
+    dip_free(list_of);
+    if (status) {
+        dip_free(list);
+        dip_free(codes);
+        return status;
+    }
+    dip_free(c->list);
+    dip_free(c->codes);
+    c->list = list;
+    c->codes = codes;
+    c->n = n;
+    return DIP_OK;
+}
+
+static dip_status compact(const draft *d, const char *path)
+{
+    const dip_segment *g = &d->native->segment;
+    size_t n = 0, dim = g->shape.dim;
+    dip_coded coded = {.code_count = 0};
+    row *rows = merge_rows(d, &n);
+    float *vectors = dip_alloc((d->fresh_count * dim + 1) * sizeof *vectors);
+    uint64_t *ids = dip_alloc((n + 1) * sizeof *ids);
+    uint32_t *place = dip_alloc((n + 1) * sizeof *place);
+    dip_status status = rows && vectors && ids && place ? copy_lists(g, &coded) : DIP_ENOMEM;
+    if (!status) {
+        for (size_t i = 0; i < d->fresh_count; i++)
+            memcpy(vectors + i * dim, d->fresh[i].vector, dim * sizeof *vectors);
+        for (size_t i = 0; i < n; i++) ids[i] = rows[i].id;
+        status = dip_coded_add(&coded, vectors, d->fresh_count, NULL, d->change->name);
+    }
+    if (!status) status = join_codes(g, &coded, rows, n, place);
+    if (!status) {
+        dip_segment_input input = {.coded = &coded,
+                                   .ids = ids,
+                                   .vectors = vectors,
+                                   .refinement = g->shape.refinement,
+                                   .nprobe = g->shape.nprobe,
+                                   .depth = g->shape.depth,
+                                   .seed = g->shape.seed,
+                                   .name = d->change->name,
+                                   .place = place,
+                                   .old = g};
+        status = dip_segment_build(path, &input);
+    }
+    dip_coded_fini(&coded);
+    dip_free(rows);
+    dip_free(vectors);
+    dip_free(ids);
+    dip_free(place);
+    return status;
+}
+
+/* ---- both ---- */
+
+static bool too_long(const draft *d)
+{
+    size_t base = d->native->segment.shape.count;
+    return d->fresh_count > DELTA_ROWS + base / DELTA_SHARE ||
+           d->gone * 100 > base * REMOVED_PERCENT;
+}
+
+/* The segment is there before its delta, and a compacted one replaces a segment whose delta no longer fits it. */
+static dip_status write_files(const draft *d, const char *segment, const char *delta)
+{
+    dip_status status;
+    if (too_long(d)) {
+        status = compact(d, segment);
+        return status ? status : dip_file_remove(delta);
+    }
+    status = link_segment(&d->native->segment, d->native->path, segment);
+    return status ? status : write_delta(d, delta);
+}
+
+dip_status dip_native_update(const dip_index *base, const dip_change *change)
+{
+    draft d = {.base = base, .native = base->state, .change = change};
+    char *segment = dip_index_path(change->folder, change->name, dip_engine_native.suffix);
+    char *delta = dip_index_path(change->folder, change->name, DIP_NATIVE_DELTA);
+    dip_status status = segment && delta ? collect(&d) : DIP_ENOMEM;
+    if (!status) status = write_files(&d, segment, delta);
+    dip_free(d.fresh);
+    dip_free(d.removed);
+    dip_free(segment);
+    dip_free(delta);
+    return status;
+}

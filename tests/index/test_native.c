@@ -1,0 +1,144 @@
+/* The native engine: near to exact search, equal bytes, updates, damage. */
+#define _GNU_SOURCE
+#include "tests/index/support.h"
+
+#include "core/file.h"
+#include "core/parallel.h"
+#include "index/segment.h"
+
+static char *folder;
+
+static int setup(void **state)
+{
+    (void)state;
+    folder = support_folder();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    dip_threads_set(0);
+    support_drop(folder);
+    return 0;
+}
+
+enum { N = 20000, DIM = 48, NQ = 50, K = 10 };
+
+static void it_finds_what_exact_search_finds(void **state)
+{
+    (void)state;
+    float *vectors = support_vectors(N, DIM, 3, 0, 300),
+          *queries = support_vectors(NQ, DIM, 3, 1, 300);
+    uint64_t *ids = support_ids(N), hits[NQ * K];
+    float scores[NQ * K];
+    dip_index *index = support_index(folder, "x", DIP_ENGINE_NATIVE, vectors, ids, N, DIM);
+    dip_index_params params = {64, 20};
+    assert_ok(dip_index_search(index, queries, NQ, K, &params, NULL, 0, hits, scores));
+    assert_true(support_recall(vectors, ids, N, DIM, queries, NQ, K, hits) > .97);
+    for (size_t i = 0; i < NQ * K; i++) {
+        const float *v = vectors + (hits[i] - 10) / 3 * DIM, *q = queries + i / K * DIM;
+        double sum = 0;
+        for (size_t j = 0; j < DIM; j++) sum += (double)v[j] * q[j];
+        assert_true(sum - (double)scores[i] < 2e-3 && (double)scores[i] - sum < 2e-3);
+    }
+    dip_index_close(index);
+    free(vectors), free(queries), free(ids);
+}
+
+static void bytes_do_not_depend_on_threads(void **state)
+{
+    (void)state;
+    float *vectors = support_vectors(N, DIM, 5, 0, 100);
+    uint64_t *ids = support_ids(N);
+    dip_index_recipe recipe = {.engine = DIP_ENGINE_NATIVE};
+    for (unsigned threads = 1; threads <= 3; threads += 2) {
+        dip_threads_set(threads);
+        assert_ok(dip_index_build(folder, threads == 1 ? "one" : "many", &recipe, vectors, ids, N,
+                                  DIM, NULL));
+    }
+    size_t length, other_length;
+    char *bytes = support_read(support_path(folder, "one.segment"), &length);
+    char *other = support_read(support_path(folder, "many.segment"), &other_length);
+    assert_int_equal(length, other_length);
+    assert_memory_equal(bytes, other, length);
+    free(bytes), free(other), free(vectors), free(ids);
+}
+
+/* Removed ones are never found, added ones are, by a delta and by a new segment alike. */
+static void updates_add_and_remove(void **state)
+{
+    (void)state;
+    enum { BASE = 15000 };
+    static const size_t added[] = {100, 5000};
+    float *vectors = support_vectors(N, DIM, 7, 0, 200);
+    uint64_t *ids = support_ids(N), gone[] = {10, 13, 3010}, hits[K];
+    float scores[K];
+    for (size_t round = 0; round < 2; round++) {
+        dip_index *base = support_index(folder, "b", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM);
+        size_t n = round ? 2 * added[1] / 2 : added[0];
+        assert_ok(
+            dip_index_update(base, folder, "u", gone, 3, vectors + BASE * DIM, ids + BASE, n));
+        dip_index *index;
+        assert_ok(dip_index_open(&index, folder, "u"));
+        assert_int_equal(dip_index_count(index), BASE - 3 + n);
+        for (size_t i = 0; i < 3; i++) {
+            const float *v = vectors + (gone[i] - 10) / 3 * DIM;
+            assert_ok(dip_index_search(index, v, 1, K, NULL, NULL, 0, hits, scores));
+            for (size_t k = 0; k < K; k++) assert_int_not_equal(hits[k], gone[i]);
+        }
+        for (size_t i = BASE; i < BASE + n; i += 37) {
+            assert_ok(
+                dip_index_search(index, vectors + i * DIM, 1, K, NULL, NULL, 0, hits, scores));
+            assert_int_equal(hits[0], ids[i]);
+        }
+        dip_index_close(index);
+        dip_index_close(base);
+    }
+    free(vectors), free(ids);
+}
+
+/* A flipped byte anywhere is found by a look at everything, and what opens in spite of it answers without a crash. */
+static void damage_is_found(void **state)
+{
+    (void)state;
+    enum { FEW = 1000 };
+    float *vectors = support_vectors(FEW, DIM, 9, 0, 30), scores[K];
+    uint64_t *ids = support_ids(FEW), hits[K];
+    dip_index_close(support_index(folder, "d", DIP_ENGINE_NATIVE, vectors, ids, FEW, DIM));
+    const char *path = support_path(folder, "d.segment");
+    size_t length;
+    char *bytes = support_read(path, &length), *copy = strdup(path);
+    for (size_t at = 0; at < length; at += 211) {
+        bytes[at] ^= 0x55;
+        support_write(copy, bytes, length);
+        dip_segment segment;
+        dip_status status = dip_segment_open(&segment, copy);
+        if (!status) {
+            bool padding = !dip_segment_verify(&segment, copy);
+            dip_segment_close(&segment);
+            dip_index *index;
+            assert_ok(dip_index_open(&index, folder, "d"));
+            assert_ok(dip_index_search(index, vectors, 1, K, NULL, NULL, 0, hits, scores));
+            dip_index_close(index);
+            assert_true(!padding || bytes[at] == 0x55);
+        } else {
+            assert_int_equal(status, DIP_ECORRUPT);
+        }
+        bytes[at] ^= 0x55;
+    }
+    support_write(copy, bytes, length / 2);
+    assert_fails(DIP_ECORRUPT, "damaged", dip_segment_open(&(dip_segment){.codes = NULL}, copy));
+    free(bytes), free(copy), free(vectors), free(ids);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_finds_what_exact_search_finds),
+        cmocka_unit_test(bytes_do_not_depend_on_threads),
+        cmocka_unit_test(updates_add_and_remove),
+        cmocka_unit_test(damage_is_found),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

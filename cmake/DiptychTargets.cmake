@@ -1,5 +1,5 @@
 # The program.
-set(all_layers dip_search dip_train dip_ingest dip_index dip_encoder dip_storage dip_core)
+set(all_layers dip_compare dip_search dip_train dip_ingest dip_index dip_encoder dip_storage dip_core)
 
 # All but main.c is a library, so that tests reach it.
 file(GLOB tool_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/*.c)
@@ -33,6 +33,17 @@ endforeach()
 if(TARGET bench_dnnl)
     target_include_directories(bench_dnnl SYSTEM PRIVATE ${DNNL_INCLUDE})
     target_link_libraries(bench_dnnl PRIVATE ${DNNL_LIBRARY})
+endif()
+
+# A peer of `diptych bench`, in a process of its own; for this very machine, as its author would compile it.
+find_path(HNSWLIB_INCLUDE hnswlib/hnswlib.h)
+mark_as_advanced(HNSWLIB_INCLUDE)
+if(HNSWLIB_INCLUDE)
+    add_executable(peer_hnswlib ${CMAKE_SOURCE_DIR}/bench/peer_hnswlib.cpp)
+    target_include_directories(peer_hnswlib SYSTEM PRIVATE ${HNSWLIB_INCLUDE})
+    target_compile_options(peer_hnswlib PRIVATE -O3 -march=native -Wall -Wextra)
+    target_link_libraries(peer_hnswlib PRIVATE Threads::Threads)
+    list(APPEND bench_programs peer_hnswlib)
 endif()
 
 if(DIPTYCH_FUZZ)

@@ -33,6 +33,7 @@ static const dip_command *const commands[] = {
     &dip_cmd_index,
     &dip_cmd_query,
     &dip_cmd_eval,
+    &dip_cmd_bench,
     &dip_cmd_info,
     &dip_cmd_verify,
     &dip_cmd_export,

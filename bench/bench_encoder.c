@@ -49,7 +49,7 @@ static void report(const settings *s, const bench_work *w, const char *what, ben
            "\"stem_stride\":%u,\"batch\":%zu,\"body\":\"%s\",\"threads\":%u,\"images_s\":%.1f,"
            "\"images_s_best\":%.1f,\"images_cpu_s\":%.1f,\"ms\":%.3f}\n",
            what, s->net, s->px, s->bands, dip_net_get_spec(w->net)->stem_stride, w->batch,
-           w->net->workspace.kernel->name, dip_threads(), (double)w->batch / t.median,
+           w->net->workspace.kernel->product->name, dip_threads(), (double)w->batch / t.median,
            (double)w->batch / t.best, (double)w->batch / t.cpu, t.median * 1e3);
     fflush(stdout);
 }
@@ -83,8 +83,8 @@ static void report_latency(const settings *s, const bench_work *w, const char *w
            "\"stem_stride\":%u,\"body\":\"%s\",\"threads\":%u,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
            "\"best_ms\":%.3f,\"cpu_ms\":%.3f}\n",
            what, s->net, s->px, s->bands, dip_net_get_spec(w->net)->stem_stride,
-           w->net->workspace.kernel->name, dip_threads(), t.median * 1e3, t.p99 * 1e3, t.best * 1e3,
-           t.cpu * 1e3);
+           w->net->workspace.kernel->product->name, dip_threads(), t.median * 1e3, t.p99 * 1e3,
+           t.best * 1e3, t.cpu * 1e3);
     fflush(stdout);
 }
 
@@ -121,7 +121,7 @@ static void bench_layer(const settings *s, bench_conv *l)
                "\"stride\":%u,\"images\":%zu,\"body\":\"%s\",\"threads\":%u,\"gflops_cpu\":%.0f,"
                "\"gflops\":%.0f,\"us_image\":%.1f}\n",
                names[p], c->in_channels, c->in_side, c->out_channels, c->kernel, c->stride,
-               l->work->batch, l->work->net->workspace.kernel->name, dip_threads(),
+               l->work->batch, l->work->net->workspace.kernel->product->name, dip_threads(),
                flops / t.cpu * 1e-9, flops / t.median * 1e-9, t.cpu / (double)s->batch * 1e6);
         fflush(stdout);
     }
@@ -207,7 +207,7 @@ static void answer_convs(const bench_request *r, bool backward)
     if (!held.conv.in) bench_conv_open(&held.conv, w);
     const bench_timing t =
         bench_measure(backward ? every_conv : every_conv_up, &held.conv, r->seconds, 1);
-    bench_answer(w->net->workspace.kernel->name, t, w->batch,
+    bench_answer(w->net->workspace.kernel->product->name, t, w->batch,
                  (double)w->batch * bench_flops(w->net, backward));
 }
 
@@ -216,7 +216,7 @@ static void answer_net(const bench_request *r, dip_net_mode mode)
     const bool train = mode == DIP_NET_TRAIN;
     bench_work *w = hold(r, mode);
     const bench_timing t = bench_measure(train ? bench_step : bench_encode, w, r->seconds, 1);
-    bench_answer(w->net->workspace.kernel->name, t, w->batch,
+    bench_answer(w->net->workspace.kernel->product->name, t, w->batch,
                  (double)w->batch * bench_flops(w->net, train));
 }
 
@@ -226,7 +226,7 @@ static void answer_tile(const bench_request *r)
     one.batch = 1;
     bench_encode(&one);
     const bench_timing t = bench_measure(bench_encode, &one, r->seconds, 20);
-    bench_answer(one.net->workspace.kernel->name, t, 1, bench_flops(one.net, false));
+    bench_answer(one.net->workspace.kernel->product->name, t, 1, bench_flops(one.net, false));
 }
 
 static double peak_flops;
@@ -235,7 +235,7 @@ static void run_peak(void *context) { peak_flops = bench_peak(context); }
 static void answer_peak(const bench_request *r)
 {
     char body[32];
-    snprintf(body, sizeof body, "%s", dip_kernel_get()->name);
+    snprintf(body, sizeof body, "%s", dip_product_get()->name);
     const bench_timing t = bench_measure(run_peak, body, r->seconds, 3);
     bench_answer(body, t, 0, peak_flops);
 }
@@ -298,7 +298,7 @@ static void answer_share(const bench_request *r)
     fwrite(encoder->h, sizeof(float), r->batch * features, file);
     const bool failed = ferror(file) || fclose(file);
     bench_work_close(&trained);
-    printf("{\"body\":\"%s\",\"written\":%s}\n", encoder->net->workspace.kernel->name,
+    printf("{\"body\":\"%s\",\"written\":%s}\n", encoder->net->workspace.kernel->product->name,
            failed ? "false" : "true");
 }
 

@@ -7,7 +7,7 @@
 #include "bench/peak.h"
 
 #include "core/parallel.h"
-#include "encoder/tile_ops.h"
+#include "core/tile_ops.h"
 
 #include <immintrin.h>
 

@@ -305,7 +305,7 @@ static void run_column(const conv_plan *plan, conv_band *b, size_t column, float
     const dip_kernel *kernel = plan->workspace->kernel;
     const dip_bf16 *panels = job->panels + column * plan->depth;
     void (*const multiply)(const dip_product *) =
-        job->finish.kind == DIP_FINISH_INT8 ? kernel->product8 : kernel->product;
+        job->finish.kind == DIP_FINISH_INT8 ? kernel->product->int8 : kernel->product->bf16;
     float sums[2 * DIP_BLOCK] = {0};
     dip_product product = b->product;
     product.a_step = DIP_BLOCK;
@@ -397,7 +397,7 @@ static dip_status task(void *context, size_t number, unsigned worker)
     conv_band b = {.count = 0};
     carve(&b, plan->job->pass, dip_workspace_scratch(plan->workspace, worker));
     if (plan->job->sums) clear_partials(plan, chunk, group);
-    plan->workspace->kernel->enter();
+    plan->workspace->kernel->product->enter();
     if (plan->mode == RUNS) {
         run_runs(plan, &b, chunk, group);
     } else if (plan->mode == IMAGES && (s.last - s.first) % DIP_HALF == 0) {
@@ -406,7 +406,7 @@ static dip_status task(void *context, size_t number, unsigned worker)
     } else {
         run_gathered(plan, &b, chunk, group);
     }
-    plan->workspace->kernel->leave();
+    plan->workspace->kernel->product->leave();
     return DIP_OK;
 }
 

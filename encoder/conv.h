@@ -59,10 +59,10 @@ size_t dip_conv_pass_panels(const dip_conv_pass *pass);
  * Packs weights for a forward pass, output channels [first, first + 32). scale: a factor for each output
  * channel, or NULL.
  */
-void dip_conv_pack_forward(const dip_kernel *kernel, const dip_conv *conv, const float *weights,
+void dip_conv_pack_forward(const dip_product_body *body, const dip_conv *conv, const float *weights,
                            const float *scale, size_t first, dip_bf16 *panels);
 /** The same for a backward pass; [first, first + 32) are input channels. */
-void dip_conv_pack_backward(const dip_kernel *kernel, const dip_conv *conv,
+void dip_conv_pack_backward(const dip_product_body *body, const dip_conv *conv,
                             const dip_conv_pass *pass, const float *weights, size_t first,
                             dip_bf16 *panels);
 

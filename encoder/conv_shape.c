@@ -85,7 +85,7 @@ size_t dip_conv_pass_panels(const dip_conv_pass *pass)
 
 /* ---- weights ---- */
 
-void dip_conv_pack_forward(const dip_kernel *kernel, const dip_conv *conv, const float *weights,
+void dip_conv_pack_forward(const dip_product_body *body, const dip_conv *conv, const float *weights,
                            const float *scale, size_t first, dip_bf16 *panels)
 {
     const size_t depth = dip_conv_row(conv);
@@ -97,13 +97,13 @@ void dip_conv_pack_forward(const dip_kernel *kernel, const dip_conv *conv, const
                 float row[DIP_BLOCK];
                 for (size_t i = 0; i < DIP_BLOCK; i++)
                     row[i] = weights[channel * depth + k + i] * (scale ? scale[channel] : 1);
-                kernel->loops->round(row, rows + r * DIP_BLOCK, DIP_BLOCK);
+                body->round(row, rows + r * DIP_BLOCK, DIP_BLOCK);
             }
-            kernel->loops->transpose(rows, DIP_BLOCK, panel);
+            body->transpose(rows, DIP_BLOCK, panel);
         }
 }
 
-void dip_conv_pack_backward(const dip_kernel *kernel, const dip_conv *conv,
+void dip_conv_pack_backward(const dip_product_body *body, const dip_conv *conv,
                             const dip_conv_pass *pass, const float *weights, size_t first,
                             dip_bf16 *panels)
 {
@@ -117,8 +117,8 @@ void dip_conv_pack_backward(const dip_kernel *kernel, const dip_conv *conv,
                 const size_t tap = pass->tap_y[y] * conv->kernel + pass->tap_x[x];
                 const float *from = weights + out * depth + tap * conv->in_channels + first;
                 for (size_t r = 0; r < DIP_BLOCK; r++)
-                    kernel->loops->round(from + r * depth, rows + r * DIP_BLOCK, DIP_BLOCK);
-                kernel->loops->panel(row, 0, panel, DIP_TILE);
+                    body->round(from + r * depth, rows + r * DIP_BLOCK, DIP_BLOCK);
+                body->panel(row, 0, panel, DIP_TILE);
             }
 }
 

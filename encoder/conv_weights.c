@@ -35,14 +35,14 @@ typedef struct weights_plan {
 
 const dip_bf16 dip_weights_zeros[DIP_MAX_CHANNELS + DIP_BLOCK];
 
-void dip_weights_tiles(const dip_loops *loops, const dip_bf16 *const rows[DIP_BLOCK],
+void dip_weights_tiles(const dip_product_body *body, const dip_bf16 *const rows[DIP_BLOCK],
                        size_t channels, dip_bf16 *tiles, size_t stride)
 {
     dip_bf16 pairs[DIP_PANEL];
     for (size_t n = 0; n < channels; n += DIP_BLOCK) {
-        loops->panel(rows, n, pairs, DIP_TILE);
+        body->panel(rows, n, pairs, DIP_TILE);
         for (size_t half = 0; half < 2; half++, tiles += stride)
-            loops->transpose(pairs + half * DIP_TILE, DIP_BLOCK, tiles);
+            body->transpose(pairs + half * DIP_TILE, DIP_BLOCK, tiles);
     }
 }
 
@@ -58,7 +58,7 @@ void dip_weights_multiply(const dip_weights_part *part, dip_product *product, co
         product->a[0] = tiles + n / DIP_HALF * stride;
         product->a[1] = product->a[0] + stride;
         product->c = part->sums + n * (size_t)product->c_row + column;
-        part->workspace->kernel->product(product);
+        part->workspace->kernel->product->bf16(product);
     }
 }
 
@@ -113,9 +113,9 @@ static dip_status task(void *context, size_t number, unsigned worker)
         .last_block = plan->blocks * (range + 1) / plan->ranges,
         .sums = plan->groups == 1 ? job->grads : job->sums + group * gradient_floats(job->pass),
         .scratch = dip_workspace_scratch(plan->workspace, worker)};
-    plan->workspace->kernel->enter();
+    plan->workspace->kernel->product->enter();
     plan->add(&part);
-    plan->workspace->kernel->leave();
+    plan->workspace->kernel->product->leave();
     return DIP_OK;
 }
 

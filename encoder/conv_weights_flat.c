@@ -87,7 +87,7 @@ static void make_tiles(const dip_weights_part *part, const flat *f, size_t image
                                                     : dip_weights_zeros;
             if (++j == f->line) j = 0, i++;
         }
-        dip_weights_tiles(part->workspace->kernel->loops, rows, p->out_channels,
+        dip_weights_tiles(part->workspace->kernel->product, rows, p->out_channels,
                           f->tiles + k * DIP_TILE, f->steps * DIP_TILE);
     }
 }
@@ -135,9 +135,9 @@ static void make_streams(const dip_weights_part *part, const flat *f, size_t pla
         if (!wanted[parity]) continue;
         dip_bf16 *stream = f->streams + (plane * 2 + parity) * stream_values(f->length);
         for (size_t at = 0; at < length; at += DIP_BLOCK)
-            part->workspace->kernel->loops->panel(f->pixels + at + parity, channel,
-                                                  stream + at / 2 * DIP_BLOCK,
-                                                  stream_values(f->length) / 2);
+            part->workspace->kernel->product->panel(f->pixels + at + parity, channel,
+                                                    stream + at / 2 * DIP_BLOCK,
+                                                    stream_values(f->length) / 2);
     }
 }
 

@@ -43,7 +43,7 @@ static void transpose(const dip_weights_part *part, const gathered *s, size_t fi
             rows[r] = point < count ? part->job->gradient + (first + point) * channels
                                     : dip_weights_zeros;
         }
-        dip_weights_tiles(part->workspace->kernel->loops, rows, channels, s->tiles + k * DIP_TILE,
+        dip_weights_tiles(part->workspace->kernel->product, rows, channels, s->tiles + k * DIP_TILE,
                           STEPS * DIP_TILE);
     }
 }
@@ -66,8 +66,8 @@ static void add_points(const dip_weights_part *part, gathered *s, size_t first, 
                            .steps = (unsigned)steps};
     for (size_t block = part->first_block; block < part->last_block; block++) {
         for (size_t k = 0; k < steps; k++)
-            part->workspace->kernel->loops->panel(rows + k * DIP_BLOCK, block * DIP_BLOCK,
-                                                  s->panels + k * DIP_PANEL, DIP_TILE);
+            part->workspace->kernel->product->panel(rows + k * DIP_BLOCK, block * DIP_BLOCK,
+                                                    s->panels + k * DIP_PANEL, DIP_TILE);
         dip_weights_multiply(part, &product, s->tiles, STEPS * DIP_TILE, block * DIP_BLOCK);
     }
 }

@@ -80,7 +80,7 @@ static void make_tiles(const dip_weights_part *part, const chunk *c)
     for (size_t n = 0; n < c->rows * p->columns * c->blocks; n++) {
         image_rows(c, n % c->blocks, part->job->gradient, (size_t)p->rows * p->columns,
                    first + n / c->blocks, p->out_channels, rows);
-        dip_weights_tiles(part->workspace->kernel->loops, rows, p->out_channels,
+        dip_weights_tiles(part->workspace->kernel->product, rows, p->out_channels,
                           c->tiles + n * DIP_TILE, c->tile_stride);
     }
 }
@@ -95,7 +95,7 @@ static void make_panels(const dip_weights_part *part, const chunk *c, size_t cha
         const size_t slot = line * p->stride * slots_apart(p) + slot_of(p, x + p->left);
         image_rows(c, block, part->job->in, (size_t)p->height * p->width,
                    (c->first_line + line) * p->width + x, p->channels, rows);
-        part->workspace->kernel->loops->panel(
+        part->workspace->kernel->product->panel(
             rows, channel, c->panels + (slot * c->blocks + block) * DIP_PANEL, DIP_TILE);
     }
 }

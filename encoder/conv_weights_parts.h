@@ -31,7 +31,7 @@ extern const dip_bf16 dip_weights_zeros[];
 /**
  * Tiles of dY transposed from 32 pixels of it: channels [16 t, 16 t + 16) go to tiles + t * stride.
  */
-void dip_weights_tiles(const dip_loops *loops, const dip_bf16 *const rows[DIP_BLOCK],
+void dip_weights_tiles(const dip_product_body *body, const dip_bf16 *const rows[DIP_BLOCK],
                        size_t channels, dip_bf16 *tiles, size_t stride);
 
 /** product->b, b_*, a_step, a_segment, segments, steps and c_row are set; `tiles`, strided as above, is A. */

@@ -1,75 +1,17 @@
 /**
- * The contract between the operators and the instruction sets: one block product and a few row loops.
+ * What the operators ask of an instruction set: the block product of core/product.h and a few row loops around it.
  *
- * A *body* is one implementation of the contract. All bodies agree on the numbers: bfloat16 operands, exact
- * products, float32 sums. They differ in the order of summation inside a block and in speed, nothing else.
- *
- * The block product
- *
- *     C[32][32] (+)= sum over k of A[32][k] * B[k][32]
- *
- * walks k in *steps* of 32, and the steps in *segments*. A is read in place, rows at a fixed stride: 32 pixels
- * of an image whose channels run along k. B comes in *panels*, one a step: 32 values of k times 32 columns, laid
- * out [2][16][16][2] = [column half][k pair][column][k in pair], the operand layout of both the AMX and the
- * AVX-512 BF16 dot products. The halves need not follow each other.
- *
- * Of a half that is asked for, all 16 rows of C may be written and all 16 rows of A read.
- *
- * The int8 product is the same on bytes: a 16-bit word holds two values, so an image of C channels is one of C / 2
- * words, a step of 32 words is 64 of k, and a panel is [column half][16 of k / 4][16][4]. A is unsigned, B signed, C
- * int32 (in the memory of `c`). Sums are exact, and the finish of int8 blocks uses no fused arithmetic: all bodies
- * give the same bits.
+ * The finish of int8 blocks uses no fused arithmetic: all bodies give the same bits.
  */
 #ifndef ENCODER_KERNEL_H
 #define ENCODER_KERNEL_H
 
-#include "core/cpu.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-typedef uint16_t dip_bf16;
+#include "core/product.h"
 
 enum {
-    DIP_BLOCK = 32,      /* side of a block, length of a step */
-    DIP_HALF = 16,       /* rows of a tile, columns of a panel half */
-    DIP_PANEL = 32 * 32, /* elements of a panel */
-    DIP_TILE = 16 * 32,  /* elements of a tile: half a panel, or 16 rows of A */
     DIP_NO_ARGMAX = 255, /* max pool: no input was positive */
     DIP_POOL_SIDE = 3,   /* max pool: 3x3 windows, stride 2, one pixel of padding */
 };
-
-static inline float dip_bf16_float(dip_bf16 value)
-{
-    uint32_t word = (uint32_t)value << 16;
-    float result;
-    memcpy(&result, &word, sizeof result);
-    return result;
-}
-
-/** Rounds to nearest even; a NaN stays one. */
-static inline dip_bf16 dip_bf16_round(float value)
-{
-    uint32_t word;
-    memcpy(&word, &value, sizeof word);
-    uint32_t rounded = (word + 0x7fff + (word >> 16 & 1)) >> 16, quiet = word >> 16 | 0x40;
-    return (dip_bf16)((word & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-}
-
-/** Strides are in elements. */
-typedef struct dip_product {
-    const dip_bf16 *a[2]; /* first row of the upper and of the lower 16 rows */
-    unsigned rows[2];     /* rows wanted of each half, 0..16; the upper half has at least 1 */
-    ptrdiff_t a_row, a_step, a_segment;
-    const dip_bf16 *b;                   /* left half of the first panel */
-    ptrdiff_t b_half, b_step, b_segment; /* b_half: from the left half of a panel to the right */
-    unsigned segments, steps;
-    float *c; /* (32, 32), row r at c + r * c_row; the lower half begins at row 16 */
-    ptrdiff_t c_row;
-    bool accumulate; /* add to C instead of writing it */
-} dip_product;
 
 /** What happens to a block of a convolution's result on its way to memory. */
 typedef enum dip_finish_kind {
@@ -148,11 +90,6 @@ typedef struct dip_matmul {
 /** The loops around the products; the same source compiled for each instruction set (kernel_loops.h). */
 typedef struct dip_loops {
     void (*finish)(const dip_finish *finish, const dip_finish_block *block);
-    /** A panel from 32 rows of 32 values (k runs over rows): rows[r] + offset. half: between its halves. */
-    void (*panel)(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel, size_t half);
-    /** 16x16 transpose of pairs of values. Rows of source at `stride` elements, of target at 32. */
-    void (*transpose)(const dip_bf16 *source, size_t stride, dip_bf16 *target);
-    void (*round)(const float *in, dip_bf16 *out, size_t n);
     /** out = in * per_unit, rounded, 0..255; n is a multiple of 32. */
     void (*round8)(const dip_bf16 *in, float per_unit, uint8_t *out, size_t n);
     void (*affine)(const dip_affine *affine, size_t first_pixel, size_t pixels);
@@ -169,25 +106,17 @@ typedef struct dip_loops {
 } dip_loops;
 
 typedef struct dip_kernel {
-    const char *name;
-    bool (*usable)(const dip_cpu *cpu);
-    /** Around a region of products, on the thread that runs it. */
-    void (*enter)(void);
-    void (*leave)(void);
-    void (*product)(const dip_product *product);
-    void (*product8)(const dip_product *product);
+    const dip_product_body *product;
     const dip_loops *loops;
 } dip_kernel;
 
-/** The fastest body that this processor (and the switches of core/cpu.h) allows. */
+/** Those of the body that dip_product_get() chooses. */
 const dip_kernel *dip_kernel_get(void);
 
-/** All bodies of this build, fastest first; `position` from 0, NULL past the end. */
+/** All of this build, fastest first; `position` from 0, NULL past the end. */
 const dip_kernel *dip_kernel_at(size_t position);
 
-/* The bodies; ask `usable` before calling into one. */
-extern const dip_kernel dip_kernel_amx, dip_kernel_avx512bf16, dip_kernel_avx512vnni,
-    dip_kernel_avx512, dip_kernel_avx2, dip_kernel_plain;
+/* The loops; ask the product's `usable` before calling into one. */
 extern const dip_loops dip_loops_avx512bf16, dip_loops_avx512, dip_loops_avx2, dip_loops_plain;
 
 #endif

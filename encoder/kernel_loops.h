@@ -1,13 +1,13 @@
 /**
  * The row loops of dip_loops, once for all instruction sets.
  *
- * Included by kernel_*.c after the set's own functions. DIP_LOOPS(panel, transpose) is the table's initialiser: the
- * two shuffling loops are what a set may do better than the compiler.
+ * Included by kernel_*.c; DIP_LOOPS is the table's initialiser.
  */
 #ifndef ENCODER_KERNEL_LOOPS_H
 #define ENCODER_KERNEL_LOOPS_H
 
-#include "encoder/kernel_vector.h"
+#include "core/vector.h"
+#include "encoder/kernel.h"
 
 /* ---- finishing a block ---- */
 
@@ -137,43 +137,12 @@ static void loop_finish(const dip_finish *f, const dip_finish_block *b)
         }
 }
 
-/* ---- operand layouts ---- */
-
-static inline void loop_panel(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel,
-                              size_t half)
-{
-    for (int q = 0; q < DIP_HALF; q++) {
-        const dip_bf16 *even = rows[2 * q] + offset, *odd = rows[2 * q + 1] + offset;
-        for (size_t h = 0; h < 2; h++) {
-            dip_bf16 *to = panel + h * half + q * 2 * DIP_HALF;
-            for (int c = 0; c < DIP_HALF; c++) {
-                to[2 * c] = even[h * DIP_HALF + c];
-                to[2 * c + 1] = odd[h * DIP_HALF + c];
-            }
-        }
-    }
-}
-
-static inline void loop_transpose(const dip_bf16 *source, size_t stride, dip_bf16 *target)
-{
-    for (int r = 0; r < DIP_HALF; r++)
-        for (int c = 0; c < DIP_HALF; c++)
-            memcpy(target + c * DIP_BLOCK + 2 * r, source + r * stride + 2 * c, sizeof(uint32_t));
-}
-
-static void loop_round(const float *in, dip_bf16 *out, size_t n)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) vf_store_bf16(out + i, vf_load(in + i));
-    for (; i < n; i++) out[i] = dip_bf16_round(in[i]);
-}
+/* ---- bytes and batch norm ---- */
 
 static void loop_round8(const dip_bf16 *in, float per_unit, uint8_t *out, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) vf_store_u8(out + i, vf_load_bf16(in + i) * per_unit);
 }
-
-/* ---- batch norm ---- */
 
 static void loop_affine(const dip_affine *a, size_t first_pixel, size_t pixels)
 {
@@ -352,13 +321,12 @@ static void loop_matmul(const dip_matmul *m)
     }
 }
 
-#define DIP_LOOPS(panel_loop, transpose_loop)                                                 \
-    {                                                                                         \
-        .finish = loop_finish, .panel = (panel_loop), .transpose = (transpose_loop),          \
-        .round = loop_round, .round8 = loop_round8, .affine = loop_affine, .mask = loop_mask, \
-        .norm_backward = loop_norm_backward, .pool = loop_pool,                               \
-        .pool_backward = loop_pool_backward, .mean = loop_mean,                               \
-        .mean_backward = loop_mean_backward, .matmul = loop_matmul                            \
+#define DIP_LOOPS                                                                               \
+    {                                                                                           \
+        .finish = loop_finish, .round8 = loop_round8, .affine = loop_affine, .mask = loop_mask, \
+        .norm_backward = loop_norm_backward, .pool = loop_pool,                                 \
+        .pool_backward = loop_pool_backward, .mean = loop_mean,                                 \
+        .mean_backward = loop_mean_backward, .matmul = loop_matmul                              \
     }
 
 #endif

@@ -128,12 +128,12 @@ static size_t layer_tasks(const dip_layer *layer)
 
 static void pack_columns(const dip_net *net, const dip_layer *layer, size_t first)
 {
-    const dip_kernel *kernel = net->workspace.kernel;
+    const dip_product_body *body = net->workspace.kernel->product;
     const float *weights = net->params + layer->weights;
     if (first < layer->conv.out_channels)
-        dip_conv_pack_forward(kernel, &layer->conv, weights, NULL, first, layer->panels);
+        dip_conv_pack_forward(body, &layer->conv, weights, NULL, first, layer->panels);
     for (unsigned i = 0; i < layer->backward_count && first < layer->conv.in_channels; i++)
-        dip_conv_pack_backward(kernel, &layer->conv, &layer->backward[i], weights, first,
+        dip_conv_pack_backward(body, &layer->conv, &layer->backward[i], weights, first,
                                layer->backward_panels[i]);
 }
 
@@ -164,7 +164,7 @@ static dip_status fold_task(void *context, size_t task, unsigned worker)
     (void)worker;
     const fold_job *job = context;
     const dip_layer *layer = job->unit->layer;
-    dip_conv_pack_forward(job->net->workspace.kernel, &layer->conv,
+    dip_conv_pack_forward(job->net->workspace.kernel->product, &layer->conv,
                           job->net->params + layer->weights, job->unit->norm.scale,
                           task * DIP_BLOCK, job->unit->folded);
     return DIP_OK;

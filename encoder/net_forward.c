@@ -36,7 +36,7 @@ void dip_run_affine(const dip_workspace *workspace, const dip_affine *affine, si
 }
 
 typedef struct round_job {
-    const dip_loops *loops;
+    const dip_product_body *body;
     const float *in;
     dip_bf16 *out;
     size_t values;
@@ -47,13 +47,13 @@ static dip_status round_task(void *context, size_t task, unsigned worker)
     (void)worker;
     const round_job *job = context;
     const size_t first = task * TASK_VALUES, rest = job->values - first;
-    job->loops->round(job->in + first, job->out + first, rest < TASK_VALUES ? rest : TASK_VALUES);
+    job->body->round(job->in + first, job->out + first, rest < TASK_VALUES ? rest : TASK_VALUES);
     return DIP_OK;
 }
 
 static void round_input(const dip_net *net, const float *in, dip_bf16 *out, size_t values)
 {
-    round_job job = {net->workspace.kernel->loops, in, out, values};
+    round_job job = {net->workspace.kernel->product, in, out, values};
     dip_parallel_for((values + TASK_VALUES - 1) / TASK_VALUES, round_task, &job);
 }
 

@@ -54,8 +54,11 @@ static dip_status scores(const dip_index *index, const float *query, const uint3
 static dip_status search(const dip_index *index, const dip_request *r)
 {
     const dip_layout_view *view = &index->view;
-    dip_scan scan = {view->vectors, view->ids, (size_t)view->layout.count, view->layout.dim,
-                     r->rows.bits};
+    const dip_scan scan = {.vectors = view->vectors,
+                           .ids = view->ids,
+                           .n = (size_t)view->layout.count,
+                           .dim = view->layout.dim,
+                           .allowed = r->rows.bits};
     return dip_scan_run(&scan, r->queries, r->nq, r->k, r->ids, r->scores);
 }
 

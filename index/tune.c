@@ -136,7 +136,7 @@ dip_status dip_index_tune(const dip_index *index, const float *vectors, const ui
         *recall = 1;
         return DIP_OK;
     }
-    dip_scan base = {vectors, ids, n, dip_index_dim(index), NULL};
+    const dip_scan base = {.vectors = vectors, .ids = ids, .n = n, .dim = dip_index_dim(index)};
     trial t = {.index = index, .base = &base, .queries = queries, .nq = nq, .k = k};
     choice best = {{0, 0}, 0, 0, false};
     t.bars = dip_alloc(nq * sizeof *t.bars);

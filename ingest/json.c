@@ -2,7 +2,7 @@
 #include "ingest/json.h"
 
 #include "core/mem.h"
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 #include "ingest/manifest.h"
 
 #include <jansson.h>

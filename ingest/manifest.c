@@ -8,7 +8,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 #include "ingest/draft.h"
 #include "ingest/json.h"
 #include "ingest/table.h"

@@ -12,7 +12,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/mem.h"
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 #include "ingest/geokeys.h"
 
 #include <cpl_conv.h>

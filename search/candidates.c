@@ -13,7 +13,6 @@
 #include "index/ids.h"
 #include "index/layout.h"
 #include "index/scan.h"
-#include "search/filter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,24 +23,6 @@ typedef struct allowed {
     const uint64_t *ids; /* ascending; NULL: all */
     size_t count;
 } allowed;
-
-static dip_status find_allowed(dip_search *search, int target, const dip_query *query,
-                               uint64_t **ids, size_t *count, uint64_t *matching)
-{
-    dip_filter *filter;
-    dip_status status = dip_filter_create(&filter, &search->columns, query);
-    if (status) return status;
-    if (filter || search->sides[target].has_stale) {
-        status = dip_filter_ids(filter, &search->columns, target, ids, count);
-        *matching = *count;
-    } else {
-        *matching = 0;
-        for (size_t row = 0; row < search->columns.count; row++)
-            *matching += (int)search->columns.modalities[row] == target;
-    }
-    dip_filter_destroy(filter);
-    return status;
-}
 
 /* ---- all of them ---- */
 
@@ -70,7 +51,10 @@ static dip_status scan_all(dip_search *search, int target, const float *vector,
     dip_side *side = &search->sides[target];
     dip_status status = need_embeddings(search, target, side);
     if (status) return status;
-    dip_scan scan = {side->all.vectors, side->all.ids, side->all.n, search->manifest->dim, NULL};
+    dip_scan scan = {.vectors = side->all.vectors,
+                     .ids = side->all.ids,
+                     .n = side->all.n,
+                     .dim = search->manifest->dim};
     uint64_t *bits = NULL;
     if (allow->ids) {
         bits = dip_calloc(dip_bit_words(scan.n) + 1, sizeof *bits);
@@ -149,14 +133,6 @@ static dip_status check_index(const dip_search *search, int target)
                     dip_archive_modality(search->archive, (size_t)target)->name);
 }
 
-static void drop_own(dip_candidates *found, uint64_t own)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < found->count; i++)
-        if (found->list[i].id != own) found->list[kept++] = found->list[i];
-    found->count = kept;
-}
-
 static dip_status collect(dip_search *search, const dip_probed *probe, int target, bool exact,
                           const allowed *allow, size_t k, dip_candidates *out)
 {
@@ -198,25 +174,5 @@ dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int 
     out->count = smaller(out->count, k);
     out->exactly =
         exact_engine || (allow && dip_index_compares_all(search->sides[target].index, allow_count));
-    return DIP_OK;
-}
-
-dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
-                               const dip_query *query, dip_candidates *out)
-{
-    uint64_t *allow = NULL, matching = 0;
-    size_t allow_count = 0;
-    bool own = probe->id != DIP_NO_ID && probe->modality == target && !query->include_self;
-    dip_status status = find_allowed(search, target, query, &allow, &allow_count, &matching);
-    if (!status) {
-        size_t wanted = smaller(query->k, matching) + own;
-        status = dip_candidates_rank(search, probe, target, allow, allow_count, wanted,
-                                     query->exact, out);
-    }
-    dip_free(allow);
-    if (status) return status;
-    if (own) drop_own(out, probe->id);
-    out->count = smaller(out->count, query->k);
-    out->matching = matching;
     return DIP_OK;
 }

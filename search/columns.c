@@ -17,15 +17,36 @@ static dip_status resize(void **array, size_t capacity, size_t size)
 
 #define RESIZE(field) resize((void **)&c->field, capacity, sizeof *c->field)
 
-static dip_status reserve(dip_columns *c, size_t need)
+static dip_status resize_all(dip_columns *c, size_t capacity)
 {
-    if (need <= c->capacity) return DIP_OK;
-    size_t capacity = c->capacity ? c->capacity * 2 : 1024;
     if (RESIZE(ids) || RESIZE(places) || RESIZE(modalities) || RESIZE(times) || RESIZE(west) ||
         RESIZE(south) || RESIZE(east) || RESIZE(north) || RESIZE(labels) || RESIZE(splits))
         return DIP_ENOMEM;
     c->capacity = capacity;
     return DIP_OK;
+}
+
+static dip_status reserve(dip_columns *c, size_t need)
+{
+    if (need <= c->capacity) return DIP_OK;
+    return resize_all(c, c->capacity ? c->capacity * 2 : 1024);
+}
+
+static int32_t fixed(double degrees) { return (int32_t)lround(degrees * DIP_DEGREE); }
+
+static double wrapped(double lon) { return fabs(lon) <= 180 ? lon : remainder(lon, 360); }
+
+static double within_poles(double lat) { return lat < -90 ? -90 : lat > 90 ? 90 : lat; }
+
+void dip_columns_set_footprint(dip_columns *c, size_t row, double west, double south, double east,
+                               double north)
+{
+    bool known =
+        isfinite(west) && isfinite(south) && isfinite(east) && isfinite(north) && south <= north;
+    c->west[row] = known ? fixed(wrapped(west)) : 0;
+    c->east[row] = known ? fixed(wrapped(east)) : 0;
+    c->south[row] = known ? fixed(within_poles(south)) : INT32_MAX;
+    c->north[row] = known ? fixed(within_poles(north)) : INT32_MIN;
 }
 
 static dip_status add_row(void *context, const dip_meta *meta)
@@ -42,18 +63,20 @@ static dip_status add_row(void *context, const dip_meta *meta)
     c->places[row] = meta->place;
     c->modalities[row] = meta->modality;
     c->times[row] = meta->time;
-    c->west[row] = meta->west;
-    c->south[row] = meta->south;
-    c->east[row] = meta->east;
-    c->north[row] = meta->north;
+    dip_columns_set_footprint(c, row, meta->west, meta->south, meta->east, meta->north);
+    if (meta->modality < DIP_MAX_MODALITIES) c->modality_rows[meta->modality]++;
     c->count++;
     return DIP_OK;
 }
 
 dip_status dip_columns_load(dip_columns *columns, const dip_archive *archive)
 {
+    size_t modalities = dip_archive_modality_count(archive);
     *columns = (dip_columns){0};
+    for (size_t i = 0; i < DIP_MAX_MODALITIES; i++)
+        columns->modality_names[i] = i < modalities ? dip_archive_modality(archive, i)->name : "";
     dip_status status = dip_archive_each(archive, add_row, columns);
+    if (!status) status = resize_all(columns, columns->count + 1);
     if (status) dip_columns_fini(columns);
     return status;
 }
@@ -75,12 +98,12 @@ size_t dip_columns_find(const dip_columns *columns, uint64_t id)
 
 bool dip_columns_centre(const dip_columns *c, size_t row, double *lon, double *lat)
 {
-    double west = c->west[row], east = c->east[row];
-    if (isnan(west) || isnan(east) || isnan(c->south[row]) || isnan(c->north[row])) return false;
+    if (c->south[row] > c->north[row]) return false;
+    double west = c->west[row] / DIP_DEGREE, east = c->east[row] / DIP_DEGREE;
     if (east < west) east += 360;
     *lon = (west + east) / 2;
     if (*lon > 180) *lon -= 360;
-    *lat = (c->south[row] + c->north[row]) / 2;
+    *lat = (c->south[row] / DIP_DEGREE + c->north[row] / DIP_DEGREE) / 2;
     return true;
 }
 

@@ -1,16 +1,14 @@
 /*
- * A search: opening, running, results.
+ * A search: opening and closing; answer.c runs it.
  *
  * Opening reads the metadata columns and the generation's manifest; indexes are mapped, the model is opened when the
- * first probe of pixels comes. Running is: probe -> vector (probe.c), vector -> candidates of each target modality
- * (candidates.c), merge by score, metadata and percentile of the k that remain.
+ * first probe of pixels comes.
  */
 #include "search/engine.h"
 
 #include "core/mem.h"
 #include "core/status.h"
 #include "encoder/model.h"
-#include "search/calibrate.h"
 #include "search/fit.h"
 #include "search/models.h"
 
@@ -77,6 +75,7 @@ dip_status dip_search_open(dip_search **out, const dip_archive *archive,
         search->manifest = dip_generation_read_manifest(search->generation);
         status = check_model(search, options);
     }
+    dip_properties_init(&search->properties, archive, &search->columns);
     if (!status) status = dip_columns_load(&search->columns, archive);
     if (!status) status = open_sides(search);
     if (status)
@@ -90,6 +89,7 @@ void dip_search_close(dip_search *search)
 {
     if (!search) return;
     for (size_t i = 0; i < DIP_MAX_MODALITIES; i++) dip_embeddings_fini(&search->sides[i].all);
+    dip_properties_fini(&search->properties);
     dip_columns_fini(&search->columns);
     dip_model_close(search->model);
     dip_generation_close(search->generation);
@@ -157,114 +157,4 @@ dip_model *dip_search_model(dip_search *search)
     dip_status status = dip_search_need_model(search, &model);
     pthread_mutex_unlock(&search->lock);
     return status ? NULL : model;
-}
-
-/* ---- running ---- */
-
-static dip_status choose_targets(const dip_search *search, const char *to, int from, int *targets,
-                                 size_t *count)
-{
-    size_t all = dip_archive_modality_count(search->archive), n = 0;
-    *count = 0;
-    if (to && strcmp(to, "all") != 0) {
-        targets[0] = dip_archive_find_modality(search->archive, to);
-        if (targets[0] < 0) return dip_modality_unknown(search->archive, to);
-        *count = 1;
-        return DIP_OK;
-    }
-    for (size_t i = 0; i < all; i++) {
-        bool own = (int)i == from && all > 1 && !to;
-        if (!own && search->sides[i].index) targets[n++] = (int)i;
-    }
-    *count = n;
-    if (n) return DIP_OK;
-    return dip_fail(DIP_ENOENT,
-                    "generation %s has no index of a modality to search; run diptych index",
-                    search->manifest->generation);
-}
-
-static dip_status add_hit(const dip_search *search, const dip_probed *probe,
-                          const dip_candidate *candidate, dip_result *out)
-{
-    dip_hit hit = {.id = candidate->id, .score = candidate->score};
-    dip_status status = dip_archive_meta(search->archive, candidate->id, &hit.meta);
-    if (status == DIP_ENOENT) return DIP_OK; /* removed since the search was opened */
-    if (status) return status;
-    const char *to = dip_archive_modality(search->archive, hit.meta->modality)->name;
-    hit.percentile = dip_calibration_percentile(
-        dip_calibration_find(search->manifest, probe->from, to), hit.score);
-    out->hits[out->count++] = hit;
-    return DIP_OK;
-}
-
-/* Candidates of all targets, best first, at most k. */
-static dip_status find_all(dip_search *search, const dip_probed *probe, const dip_query *query,
-                           const int *targets, size_t target_count, dip_candidates *merged)
-{
-    for (size_t t = 0; t < target_count; t++) {
-        dip_candidates found;
-        dip_status status = dip_candidates_find(search, probe, targets[t], query, &found);
-        if (status) return status;
-        dip_candidate *list =
-            dip_realloc(merged->list, (merged->count + found.count + 1) * sizeof *list);
-        if (list) {
-            merged->list = list;
-            if (found.count) memcpy(list + merged->count, found.list, found.count * sizeof *list);
-            merged->count += found.count;
-            merged->matching += found.matching;
-            merged->exactly = found.exactly && (merged->exactly || t == 0);
-        }
-        dip_free(found.list);
-        if (!list) return DIP_ENOMEM;
-    }
-    if (target_count > 1 && merged->count)
-        qsort(merged->list, merged->count, sizeof *merged->list, dip_candidate_order);
-    if (merged->count > query->k) merged->count = query->k;
-    return DIP_OK;
-}
-
-static dip_status fill_result(const dip_search *search, const dip_probed *probe,
-                              const dip_candidates *found, dip_result *out)
-{
-    out->probe_id = probe->id;
-    out->matching = found->matching;
-    out->searched_exactly = found->exactly;
-    out->hits = dip_calloc(found->count + 1, sizeof *out->hits);
-    if (!out->hits) return DIP_ENOMEM;
-    dip_status status = DIP_OK;
-    for (size_t i = 0; i < found->count && !status; i++)
-        status = add_hit(search, probe, &found->list[i], out);
-    return status;
-}
-
-dip_status dip_search_run(dip_search *search, const dip_probe *probe, const dip_query *query,
-                          dip_result *out)
-{
-    static const dip_query defaults = DIP_QUERY_INIT;
-    if (!query) query = &defaults;
-    int targets[DIP_MAX_MODALITIES];
-    size_t target_count = 0;
-    dip_probed probed = {0};
-    dip_candidates found = {0};
-    dip_result result = {0};
-    int target = query->to ? dip_archive_find_modality(search->archive, query->to) : -1;
-    dip_status status = dip_probe_resolve(search, probe, target, &probed);
-    if (!status)
-        status = choose_targets(search, query->to, probed.modality, targets, &target_count);
-    if (!status) status = find_all(search, &probed, query, targets, target_count, &found);
-    if (!status) status = fill_result(search, &probed, &found, &result);
-    if (status)
-        dip_result_fini(&result);
-    else
-        *out = result;
-    dip_free(found.list);
-    dip_probed_fini(&probed);
-    return status;
-}
-
-void dip_result_fini(dip_result *result)
-{
-    for (size_t i = 0; i < result->count; i++) dip_meta_free(result->hits[i].meta);
-    dip_free(result->hits);
-    *result = (dip_result){0};
 }

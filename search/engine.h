@@ -5,7 +5,7 @@
 #include <diptych/search.h>
 
 #include "index/generation.h"
-#include "search/columns.h"
+#include "search/properties.h"
 
 #include <pthread.h>
 
@@ -22,6 +22,7 @@ struct dip_engine_handle {
     dip_generation *generation;
     const dip_manifest *manifest; /* of the generation */
     dip_columns columns;
+    dip_properties properties;
     pthread_mutex_t lock; /* of model and sides' embeddings while they load, and of the encoder */
     dip_model *model;     /* opened when it is first needed */
     dip_side sides[DIP_MAX_MODALITIES];
@@ -33,11 +34,17 @@ typedef struct dip_probed {
     int modality;                 /* its position in the archive, or -1 */
     uint64_t id;                  /* of the stored tile, or DIP_NO_ID */
     float *vector;                /* (dim), owned */
+    uint64_t *own;                /* ids of the stored tiles that it is made of; owned */
+    size_t own_count;
+    bool mixed; /* from examples: its scores are not those of tiles */
 } dip_probed;
 
 /** `target`: position of the modality that is asked for, -1 if several are. */
 dip_status dip_probe_resolve(dip_search *search, const dip_probe *probe, int target,
                              dip_probed *out);
+/** The same, with the query's examples mixed in; see dip_query. */
+dip_status dip_probe_resolve_examples(dip_search *search, const dip_probe *probe,
+                                      const dip_query *query, int target, dip_probed *out);
 void dip_probed_fini(dip_probed *probed);
 
 typedef struct dip_candidate {
@@ -51,8 +58,7 @@ int dip_candidate_order(const void *a, const void *b);
 typedef struct dip_candidates {
     dip_candidate *list; /* best first; owned */
     size_t count;
-    uint64_t matching;
-    bool exactly;
+    bool exactly; /* all that are allowed were compared */
 } dip_candidates;
 
 /**
@@ -62,10 +68,6 @@ typedef struct dip_candidates {
 dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int target,
                                const uint64_t *allow, size_t allow_count, size_t k, bool exact,
                                dip_candidates *out);
-
-/** The k best tiles of one modality for a probe; filters applied, the probe's own tile left out. */
-dip_status dip_candidates_find(dip_search *search, const dip_probed *probe, int target,
-                               const dip_query *query, dip_candidates *out);
 
 /** DIP_EINVAL with a line that names the modalities there are. */
 dip_status dip_modality_unknown(const dip_archive *archive, const char *name);

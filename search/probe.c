@@ -152,6 +152,16 @@ static dip_status resolve_outside(dip_search *search, const dip_probe *probe, di
     return encode(search, NULL, probe->modality, probe->tile, out->vector);
 }
 
+static dip_status add_own(dip_probed *probed, uint64_t id)
+{
+    if (id == DIP_NO_ID) return DIP_OK;
+    uint64_t *ids = dip_realloc(probed->own, (probed->own_count + 1) * sizeof *ids);
+    if (!ids) return DIP_ENOMEM;
+    ids[probed->own_count++] = id;
+    probed->own = ids;
+    return DIP_OK;
+}
+
 dip_status dip_probe_resolve(dip_search *search, const dip_probe *probe, int target,
                              dip_probed *out)
 {
@@ -164,6 +174,7 @@ dip_status dip_probe_resolve(dip_search *search, const dip_probe *probe, int tar
     case DIP_PROBE_LONLAT: status = resolve_lonlat(search, probe, target, out); break;
     default: status = resolve_outside(search, probe, out); break;
     }
+    if (!status) status = add_own(out, out->id);
     if (status) dip_probed_fini(out);
     return status;
 }
@@ -171,5 +182,60 @@ dip_status dip_probe_resolve(dip_search *search, const dip_probe *probe, int tar
 void dip_probed_fini(dip_probed *probed)
 {
     dip_free_aligned(probed->vector);
+    dip_free(probed->own);
     probed->vector = NULL;
+    probed->own = NULL;
+}
+
+/* ---- examples ---- */
+
+/* sum += weight * the mean of the examples' vectors. */
+static dip_status add_examples(dip_search *search, const dip_probe *examples, size_t n, int target,
+                               double weight, dip_probed *out, double *sum)
+{
+    for (size_t i = 0; i < n; i++) {
+        dip_probed example;
+        dip_status status = dip_probe_resolve(search, &examples[i], target, &example);
+        if (status) return status;
+        for (size_t d = 0; d < search->manifest->dim; d++)
+            sum[d] += weight * (double)example.vector[d];
+        status = add_own(out, example.id);
+        dip_probed_fini(&example);
+        if (status) return status;
+    }
+    return DIP_OK;
+}
+
+static dip_status normalise(const double *sum, size_t dim, float *vector)
+{
+    double square = 0;
+    for (size_t d = 0; d < dim; d++) square += sum[d] * sum[d];
+    if (square < 1e-6)
+        return dip_fail(DIP_EINVAL, "the probe and its examples cancel each other out; leave some "
+                                    "of the negative ones out");
+    for (size_t d = 0; d < dim; d++) vector[d] = (float)(sum[d] / sqrt(square));
+    return DIP_OK;
+}
+
+dip_status dip_probe_resolve_examples(dip_search *search, const dip_probe *probe,
+                                      const dip_query *query, int target, dip_probed *out)
+{
+    size_t dim = search->manifest->dim;
+    double each = 1.0 / (double)(1 + query->positive_count);
+    dip_status status = dip_probe_resolve(search, probe, target, out);
+    if (status || !(query->positive_count + query->negative_count)) return status;
+    double *sum = dip_calloc(dim, sizeof *sum);
+    status = sum ? DIP_OK : DIP_ENOMEM;
+    for (size_t d = 0; d < dim && sum; d++) sum[d] = each * (double)out->vector[d];
+    if (!status)
+        status =
+            add_examples(search, query->positive, query->positive_count, target, each, out, sum);
+    if (!status && query->negative_count)
+        status = add_examples(search, query->negative, query->negative_count, target,
+                              -DIP_NEGATIVE_WEIGHT / (double)query->negative_count, out, sum);
+    if (!status) status = normalise(sum, dim, out->vector);
+    out->mixed = true;
+    dip_free(sum);
+    if (status) dip_probed_fini(out);
+    return status;
 }

@@ -30,7 +30,7 @@ BEGIN {
     vendor["zstd"] = "^(zstd|zstd_errors|zdict)\\.h$";          user["zstd"] = "storage"
     vendor["inih"] = "^ini\\.h$";                               user["inih"] = "storage tools"
     vendor["gdal"] = "^(gdal|cpl_|ogr)[a-z_0-9]*\\.h$";         user["gdal"] = "ingest"
-    vendor["jansson"] = "^jansson\\.h$";                        user["jansson"] = "ingest encoder index train compare tools server"
+    vendor["jansson"] = "^jansson\\.h$";                        user["jansson"] = "ingest encoder index train compare search tools server"
     vendor["blas"] = "^(cblas|lapacke?|openblas_config)\\.h$";  user["blas"] = "encoder index train search"
     vendor["faiss C API"] = "^faiss/c_api/";                    user["faiss C API"] = "index"
     vendor["faiss"] = "^faiss/";                                user["faiss"] = "index"

@@ -24,7 +24,7 @@
 #include "tools/geojson.h"
 #include "tools/json.h"
 #include "tools/tile.h"
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -12,7 +12,7 @@
 #include "tools/json.h"
 #include "tools/table.h"
 #include "tools/tile.h"
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,10 @@
 /* diptych query: hits for stored tiles, raster files and locations. */
+#define _GNU_SOURCE
 #include "tools/cmd.h"
 
 #include <diptych/search.h>
 
+#include "core/file.h"
 #include "core/format.h"
 #include "core/mem.h"
 #include "index/generation.h"
@@ -11,16 +13,20 @@
 #include "tools/probe.h"
 #include "tools/sheet.h"
 #include "tools/tile.h"
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { LARGEST_SHAPE = 64 << 20 }; /* bytes of a GeoJSON file */
+
 typedef struct options {
-    const char *from, *to, *bbox, *datetime, *label, *split, *bands, *html, *model, *generation;
+    const char *from, *to, *bbox, *intersects, *datetime, *label, *split, *filter, *positive,
+        *negative, *bands, *html, *model, *generation;
     int64_t k;
-    bool lonlat, exact, include_self, geojson;
+    double min_score, diversify_km;
+    bool lonlat, exact, include_self, one_per_place, explain, geojson;
 } options;
 
 #define AT(field) offsetof(options, field)
@@ -52,11 +58,46 @@ static const dip_option table[] = {
      .type = DIP_OPTION_FLAG,
      .offset = AT(lonlat),
      .help = "the probes are locations; without it, 'lon,lat' is recognised by its form"},
+    {.name = "positive",
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(positive),
+     .choices = "PROBE|...",
+     .help = "further examples of what is wanted, written as probes are"},
+    {.name = "negative",
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(negative),
+     .choices = "PROBE|...",
+     .help = "examples of what is not wanted"},
+    {.name = "exact",
+     .type = DIP_OPTION_FLAG,
+     .offset = AT(exact),
+     .help = "compare with every tile instead of asking the index"},
+    {.name = "include-self",
+     .type = DIP_OPTION_FLAG,
+     .offset = AT(include_self),
+     .help = "let the probe's own tile, and those of the examples, be hits"},
+    {.name = "model",
+     .letter = 'm',
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(model),
+     .choices = "ID",
+     .help = "model that the index must have been built with"},
+    {.name = "generation",
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(generation),
+     .choices = "NAME",
+     .help = "an older index; default: the live one"},
+    {.name = "Filters (docs/filters.md); hits pass all that are given", .type = DIP_OPTION_HEADING},
     {.name = "bbox",
      .type = DIP_OPTION_TEXT,
      .offset = AT(bbox),
      .choices = "W,S,E,N",
      .help = "hits touch this box; west > east crosses the antimeridian"},
+    {.name = "intersects",
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(intersects),
+     .choices = "GEOJSON",
+     .help = "hits touch this shape: a GeoJSON file, or its text"},
     {.name = "datetime",
      .type = DIP_OPTION_TEXT,
      .offset = AT(datetime),
@@ -71,15 +112,38 @@ static const dip_option table[] = {
      .type = DIP_OPTION_TEXT,
      .offset = AT(split),
      .choices = "SPLIT",
-     .help = "hits are of this split"},
-    {.name = "exact",
+     .help = "hits are of this split, or of one of a|b"},
+    {.name = "filter",
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(filter),
+     .choices = "CQL2",
+     .help = "\"eo:cloud_cover < 10 AND NOT A_CONTAINS(labels, ('water'))\""},
+    {.name = "Which of them", .type = DIP_OPTION_HEADING},
+    {.name = "min-score",
+     .type = DIP_OPTION_REAL,
+     .offset = AT(min_score),
+     .low = -1,
+     .high = 1,
+     .fallback = "-1",
+     .choices = "SCORE",
+     .help = "only hits that score at least this"},
+    {.name = "one-per-place",
      .type = DIP_OPTION_FLAG,
-     .offset = AT(exact),
-     .help = "compare with every tile instead of asking the index"},
-    {.name = "include-self",
+     .offset = AT(one_per_place),
+     .help = "of each place the best hit alone"},
+    {.name = "diversify-km",
+     .type = DIP_OPTION_REAL,
+     .offset = AT(diversify_km),
+     .low = 0,
+     .high = 20000,
+     .fallback = "0",
+     .choices = "KM",
+     .help = "hits are at least so far apart"},
+    {.name = "Output", .type = DIP_OPTION_HEADING},
+    {.name = "explain",
      .type = DIP_OPTION_FLAG,
-     .offset = AT(include_self),
-     .help = "let the probe's own tile be a hit"},
+     .offset = AT(explain),
+     .help = "tell how each modality was searched"},
     {.name = "geojson",
      .type = DIP_OPTION_FLAG,
      .offset = AT(geojson),
@@ -89,19 +153,16 @@ static const dip_option table[] = {
      .offset = AT(html),
      .choices = "FILE",
      .help = "write a contact sheet: one HTML file with pictures"},
-    {.name = "model",
-     .letter = 'm',
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(model),
-     .choices = "ID",
-     .help = "model that the index must have been built with"},
-    {.name = "generation",
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(generation),
-     .choices = "NAME",
-     .help = "an older index; default: the live one"},
     {.name = NULL},
 };
+
+/* The probes of --positive or --negative. */
+typedef struct examples {
+    char *words; /* cut at each '|'; owned */
+    dip_typed_probe *typed;
+    dip_probe *probes;
+    size_t count;
+} examples;
 
 /* One probe and what came back. */
 typedef struct asked {
@@ -118,6 +179,8 @@ typedef struct session {
     dip_archive *archive;
     dip_search *search;
     double bbox[4];
+    char *intersects; /* owned */
+    examples positive, negative;
     dip_query query;
     asked *asked;
     size_t count;
@@ -139,21 +202,43 @@ static dip_status parse_bbox(session *s)
     return DIP_OK;
 }
 
+/* The text itself, or a file's. */
+static dip_status read_shape(session *s)
+{
+    const char *text = s->options->intersects;
+    size_t length;
+    if (!text) return DIP_OK;
+    dip_status status = DIP_OK;
+    if (text[strspn(text, " \t\r\n")] == '{')
+        s->intersects = dip_strdup(text);
+    else
+        status = dip_file_read(&s->intersects, &length, text, LARGEST_SHAPE);
+    s->query.intersects = s->intersects;
+    return status || s->intersects ? status : DIP_ENOMEM;
+}
+
 static dip_status prepare(session *s)
 {
     const options *o = s->options;
+    int64_t from, to;
     s->query = (dip_query)DIP_QUERY_INIT;
     s->query.to = o->to;
     s->query.k = (size_t)o->k;
     s->query.exact = o->exact;
     s->query.include_self = o->include_self;
+    s->query.datetime = o->datetime;
     s->query.label = o->label;
     s->query.split = o->split;
+    s->query.filter = o->filter;
+    s->query.min_score = o->min_score;
+    s->query.one_per_place = o->one_per_place;
+    s->query.diversify_km = o->diversify_km;
     if (o->geojson && s->tool->json)
         return dip_tool_usage(s->tool, "--json and --geojson exclude each other");
     dip_status status = parse_bbox(s);
+    if (!status) status = read_shape(s);
     if (status || !o->datetime) return status;
-    status = dip_when_interval(o->datetime, &s->query.time_from, &s->query.time_to);
+    status = dip_when_interval(o->datetime, &from, &to);
     s->tool->wrong_usage = status != DIP_OK;
     return status;
 }
@@ -189,6 +274,45 @@ static dip_status describe_probe(session *s, asked *a)
     return DIP_OK;
 }
 
+static dip_status read_examples(session *s, const char *list, examples *e)
+{
+    dip_probe_options how = {.from = s->options->from, .bands = s->options->bands};
+    size_t most = 1;
+    if (!list) return DIP_OK;
+    for (const char *c = list; *c; c++) most += *c == '|';
+    e->words = dip_strdup(list);
+    e->typed = dip_calloc(most, sizeof *e->typed);
+    e->probes = dip_calloc(most, sizeof *e->probes);
+    if (!e->words || !e->typed || !e->probes) return DIP_ENOMEM;
+    for (char *rest, *word = strtok_r(e->words, "|", &rest); word;
+         word = strtok_r(NULL, "|", &rest)) {
+        dip_typed_probe *typed = &e->typed[e->count];
+        dip_status status = dip_typed_probe_init(typed, s->archive, s->search, word, &how);
+        if (status) return status;
+        e->probes[e->count++] = typed->probe;
+    }
+    return DIP_OK;
+}
+
+static dip_status take_examples(session *s)
+{
+    dip_status status = read_examples(s, s->options->positive, &s->positive);
+    if (!status) status = read_examples(s, s->options->negative, &s->negative);
+    s->query.positive = s->positive.probes;
+    s->query.positive_count = s->positive.count;
+    s->query.negative = s->negative.probes;
+    s->query.negative_count = s->negative.count;
+    return status;
+}
+
+static void examples_fini(examples *e)
+{
+    for (size_t i = 0; i < e->count; i++) dip_typed_probe_fini(&e->typed[i]);
+    dip_free(e->words);
+    dip_free(e->typed);
+    dip_free(e->probes);
+}
+
 static dip_status ask(session *s, asked *a, const char *word)
 {
     double lon, lat;
@@ -205,8 +329,13 @@ static dip_status ask(session *s, asked *a, const char *word)
 
 static bool has_filters(const dip_query *q)
 {
-    return q->bbox || q->label || q->split || q->time_from != DIP_NO_TIME ||
-           q->time_to != DIP_NO_TIME;
+    return q->bbox || q->intersects || q->datetime || q->label || q->split || q->filter;
+}
+
+/* Fewer hits than tiles that match, on purpose. */
+static bool thins_out(const dip_query *q)
+{
+    return q->min_score > -1 || q->one_per_place || q->diversify_km > 0;
 }
 
 static uint64_t tiles_searched(const session *s, const asked *a)
@@ -244,9 +373,13 @@ static void tell(const session *s, const asked *a)
         dip_tool_note(s->tool, "the filter leaves %s of %s tiles%s", matching, all,
                       a->result.matching && a->result.searched_exactly ? "; searched them exactly"
                                                                        : "");
-    } else if (a->result.count < s->query.k) {
+    } else if (a->result.count < s->query.k && !thins_out(&s->query)) {
         dip_tool_note(s->tool, "there are only %zu tiles to be hits", a->result.count);
     }
+    if (thins_out(&s->query) && a->result.count < s->query.k)
+        dip_tool_note(s->tool, "%zu hit%s to what was asked of score and distance", a->result.count,
+                      a->result.count == 1 ? " keeps" : "s keep");
+    if (s->options->explain) dip_tool_note(s->tool, "%s", a->result.plan);
 }
 
 /* ---- telling ---- */
@@ -255,7 +388,8 @@ static void describe_filters(const options *o, char *out, size_t capacity)
 {
     const struct {
         const char *name, *value;
-    } rows[] = {{"box", o->bbox}, {"time", o->datetime}, {"label", o->label}, {"split", o->split}};
+    } rows[] = {{"box", o->bbox},    {"shape", o->intersects}, {"time", o->datetime},
+                {"label", o->label}, {"split", o->split},      {"filter", o->filter}};
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -332,6 +466,9 @@ static void fini(session *s)
         dip_meta_free(s->asked[i].meta);
     }
     dip_free(s->asked);
+    dip_free(s->intersects);
+    examples_fini(&s->positive);
+    examples_fini(&s->negative);
     dip_search_close(s->search);
     dip_archive_close(s->archive);
 }
@@ -342,6 +479,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     s.asked = dip_calloc(s.count, sizeof *s.asked);
     dip_status status = s.asked ? prepare(&s) : DIP_ENOMEM;
     if (!status) status = open_search(&s, argv[0]);
+    if (!status) status = take_examples(&s);
     for (size_t i = 0; i < s.count && !status; i++) status = ask(&s, &s.asked[i], argv[i + 1]);
     for (size_t i = 0; i < s.count && !status; i++) tell(&s, &s.asked[i]);
     if (!status) status = print(&s);

@@ -218,7 +218,8 @@ static dip_status rank_exactly(const evaluator *v, const subset *queries, const 
     size_t k = v->depth + 1;
     uint64_t *ids = dip_alloc((queries->n * k + 1) * sizeof *ids);
     float *scores = dip_alloc((queries->n * k + 1) * sizeof *scores);
-    dip_scan scan = {gallery->vectors, gallery->ids, gallery->n, v->dim, NULL};
+    const dip_scan scan = {
+        .vectors = gallery->vectors, .ids = gallery->ids, .n = gallery->n, .dim = v->dim};
     dip_status status = ids && scores ? DIP_OK : DIP_ENOMEM;
     if (!status) status = dip_scan_run(&scan, queries->vectors, queries->n, k, ids, scores);
     for (size_t i = 0; i < queries->n * v->depth; i++) hits[i] = DIP_NO_HIT;

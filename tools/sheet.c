@@ -12,7 +12,7 @@
 #include "tools/picture.h"
 #include "tools/sheet_style.h"
 #include "tools/tile.h"
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <math.h>
 #include <string.h>

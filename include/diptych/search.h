@@ -45,22 +45,44 @@ typedef struct dip_probe {
     double lon, lat;     /* LONLAT */
 } dip_probe;
 
+/**
+ * What to search for. The filters, from `bbox` to `filter`, must all let a tile pass; a tile of which a filter's subject is
+ * not known does not. The same names serve here, on the command line and over HTTP.
+ */
 typedef struct dip_query {
     const char *
         to; /* target modality; NULL: every modality but the probe's, or its own if it is the only one; "all" */
-    size_t k;          /* hits wanted; default 10 */
-    bool exact;        /* scan all instead of asking the index */
-    bool include_self; /* let the probe's own tile be a hit (it is left out by default) */
+    size_t k;   /* hits wanted; default 10 */
+    bool exact; /* scan all instead of asking the index */
+    bool
+        include_self; /* let the probe's own tile and those of the examples be hits (by default they are left out) */
     const double
         *bbox; /* west, south, east, north; west > east crosses the antimeridian; or NULL */
-    int64_t time_from, time_to; /* seconds since 1970, both included; DIP_NO_TIME: open */
-    const char *label; /* hits carry this label (or one of several, '|'-separated); or NULL */
-    const char *split; /* hits are of this split; or NULL */
+    const char *
+        intersects; /* GeoJSON: a geometry, Feature or FeatureCollection that hits touch; or NULL */
+    const char *
+        datetime; /* hits were taken then: a year, month, day, moment, or from/to, ".." being open; or NULL */
+    const char *label;  /* hits carry this label (or one of several, '|'-separated); or NULL */
+    const char *split;  /* hits are of this split (or one of several); or NULL */
+    const char *filter; /* CQL2, as text or as JSON: docs/filters.md; or NULL */
+    double min_score;   /* only hits that score at least this; default -1: all */
+    bool one_per_place; /* of each place the best hit alone */
+    double
+        diversify_km; /* hits' centres are at least so far apart, the better one stays; 0: no matter */
+    /**
+     * Examples (NULL if there are none): the query vector is
+     *     unit( mean of the probe and the positive ones - DIP_NEGATIVE_WEIGHT * mean of the negative ones )
+     * (J. Rocchio, Relevance feedback in information retrieval, 1971, with the probe as one of the relevant).
+     */
+    const dip_probe *positive, *negative;
+    size_t positive_count, negative_count;
 } dip_query;
 
-#define DIP_QUERY_INIT                                            \
-    {                                                             \
-        .k = 10, .time_from = DIP_NO_TIME, .time_to = DIP_NO_TIME \
+#define DIP_NEGATIVE_WEIGHT 0.5
+
+#define DIP_QUERY_INIT            \
+    {                             \
+        .k = 10, .min_score = -1, \
     }
 
 typedef struct dip_hit {
@@ -77,12 +99,15 @@ typedef struct dip_result {
     uint64_t probe_id; /* TILE, LONLAT: the stored tile that was asked with; else DIP_NO_ID */
     uint64_t matching; /* tiles that the filters leave; all tiles of the target without filters */
     bool searched_exactly;
+    char plan[256]; /* a line for people: how each target was searched */
 } dip_result;
 
 /**
  * Any number of threads, except that PIXELS probes wait for each other (the encoder uses all cores).
- * Always k hits if k tiles match. Expected failures: DIP_ENOENT (no such tile; no embedding: run encode),
- * DIP_EMISMATCH (bands), DIP_EINVAL (unknown modality: names the known ones).
+ * Always k hits if k tiles match (of which, with min_score, one_per_place or diversify_km, as many as these let stand).
+ * Expected failures: DIP_ENOENT (no such tile; no embedding: run encode), DIP_EMISMATCH (bands), DIP_EINVAL (unknown
+ * modality: names the known ones; a filter that cannot be read or compares what cannot be compared: says where;
+ * examples that cancel each other out).
  */
 dip_status dip_search_run(dip_search *search, const dip_probe *probe, const dip_query *query,
                           dip_result *out);

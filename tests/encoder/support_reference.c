@@ -4,31 +4,15 @@
 #include <math.h>
 #include <stdlib.h>
 
+static const dip_kernel emulated = {&dip_product_amx_emulated, &dip_loops_plain};
+
 const dip_kernel *body_at(size_t position)
 {
     size_t found = 0;
     for (size_t i = 0; dip_kernel_at(i); i++)
-        if (dip_kernel_at(i)->usable(dip_cpu_get()) && found++ == position) return dip_kernel_at(i);
-    return position == found ? &dip_kernel_amx_emulated : NULL;
-}
-
-dip_product product_of(const product_case *p, const dip_bf16 *const a[2], const dip_bf16 *b,
-                       float *c)
-{
-    return (dip_product){.a = {a[0], a[1]},
-                         .rows = {p->rows[0], p->rows[1]},
-                         .a_row = (ptrdiff_t)p->a_row,
-                         .a_step = (ptrdiff_t)p->a_step,
-                         .a_segment = (ptrdiff_t)p->a_segment,
-                         .b = b,
-                         .b_half = (ptrdiff_t)p->b_half,
-                         .b_step = (ptrdiff_t)p->b_step,
-                         .b_segment = (ptrdiff_t)p->b_segment,
-                         .segments = p->segments,
-                         .steps = p->steps,
-                         .c = c,
-                         .c_row = (ptrdiff_t)p->c_row,
-                         .accumulate = p->accumulate};
+        if (dip_kernel_at(i)->product->usable(dip_cpu_get()) && found++ == position)
+            return dip_kernel_at(i);
+    return position == found ? &emulated : NULL;
 }
 
 dip_bf16 *random_bf16(dip_rng *rng, size_t n)

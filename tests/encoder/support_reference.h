@@ -13,18 +13,7 @@
 
 /** The bodies that can run here, AMX in software included; NULL past the end. */
 const dip_kernel *body_at(size_t position);
-extern const dip_kernel dip_kernel_amx_emulated;
-
-/** A block product by its shape and strides. */
-typedef struct product_case {
-    unsigned rows[2], segments, steps;
-    size_t a_row, a_step, a_segment, b_half, b_step, b_segment, c_row;
-    bool accumulate;
-} product_case;
-
-/** a: of the upper and the lower rows. */
-dip_product product_of(const product_case *p, const dip_bf16 *const a[2], const dip_bf16 *b,
-                       float *c);
+extern const dip_product_body dip_product_amx_emulated;
 
 /** Fresh values, standard normal; a buffer of exactly n values, so that a sanitizer sees its ends. */
 dip_bf16 *random_bf16(dip_rng *rng, size_t n);

@@ -150,8 +150,8 @@ static void explain(const fixture *f, const char *what, size_t at, double got, d
     print_error(
         "%s, body %s: %u->%u channels, side %u, kernel %u, stride %u, %zu images: value %zu "
         "is %.9g, must be %.9g\n",
-        what, f->workspace.kernel->name, c->in_channels, c->out_channels, c->in_side, c->kernel,
-        c->stride, f->g->images, at, got, want);
+        what, f->workspace.kernel->product->name, c->in_channels, c->out_channels, c->in_side,
+        c->kernel, c->stride, f->g->images, at, got, want);
     fail();
 }
 
@@ -170,7 +170,7 @@ static void run_forward(const fixture *f, dip_finish finish, dip_bf16 *out, doub
     const size_t N = f->g->conv.out_channels;
     dip_bf16 *panels = malloc(dip_conv_pass_panels(&f->forward) * sizeof *panels);
     for (size_t n = 0; n < N; n += DIP_BLOCK)
-        dip_conv_pack_forward(f->workspace.kernel, &f->g->conv, f->w, NULL, n, panels);
+        dip_conv_pack_forward(f->workspace.kernel->product, &f->g->conv, f->w, NULL, n, panels);
     const dip_conv_job job = {.pass = &f->forward,
                               .in = f->in,
                               .panels = panels,
@@ -228,7 +228,8 @@ static void run_data(const fixture *f, dip_finish finish, dip_bf16 *out)
         const dip_conv_pass *pass = &f->backward[c];
         dip_bf16 *panels = malloc(dip_conv_pass_panels(pass) * sizeof *panels);
         for (size_t n = 0; n < C; n += DIP_BLOCK)
-            dip_conv_pack_backward(f->workspace.kernel, &f->g->conv, pass, f->w, n, panels);
+            dip_conv_pack_backward(f->workspace.kernel->product, &f->g->conv, pass, f->w, n,
+                                   panels);
         const dip_conv_job job = {.pass = pass,
                                   .in = f->gradient,
                                   .panels = panels,

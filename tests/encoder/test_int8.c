@@ -1,5 +1,5 @@
 /*
- * The int8 encoder: each body's product and finish against plain integers, bit for bit; convolutions in all their modes;
+ * The int8 encoder: each body's finish against plain arithmetic, bit for bit; convolutions in all their modes;
  * and whole nets against the same in bfloat16.
  */
 #include "support_reference.h"
@@ -37,68 +37,6 @@ static void *random_bytes(size_t n)
         bytes[i] = r == 0 ? 0xff : r == 1 ? 0x7f : (uint8_t)dip_rng_below(&rng, 256);
     }
     return bytes;
-}
-
-/* ---- product ---- */
-
-static const product_case products[] = {
-    {{16, 16}, 1, 1, 32, 32, 0, 512, 1024, 0, 32, false},
-    {{16, 16}, 3, 2, 64, 32, 200, 512, 1024, 2048, 32, false},
-    {{5, 0}, 3, 1, 96, 32, 400, 512, 1024, 1024, 32, false},
-    {{4, 0}, 2, 7, 224, 32, 400, 512, 1024, 7168, 32, true},
-    {{16, 1}, 1, 5, 160, 32, 0, 512, 1024, 0, 40, true},
-    {{9, 13}, 2, 3, 50, 34, 900, 3072, 512, 100, 96, true}, /* halves apart, panels overlap */
-    {{16, 16}, 0, 0, 32, 32, 32, 512, 1024, 1024, 32, false},
-};
-
-enum { A_WORDS = 16 * 240 + 7 * 1000, B_WORDS = 16 * 1024, C_WORDS = 32 * 96 };
-
-static int32_t product_want(const product_case *p, const dip_bf16 *const a[2], const dip_bf16 *b,
-                            int32_t from, size_t row, size_t column)
-{
-    int32_t sum = p->accumulate ? from : 0;
-    for (size_t s = 0; s < p->segments; s++)
-        for (size_t k = 0; k < 64 * (size_t)p->steps; k++) {
-            const uint8_t *x = (const uint8_t *)(a[row / 16] + row % 16 * p->a_row +
-                                                 s * p->a_segment + k / 64 * p->a_step);
-            const int8_t *y = (const int8_t *)(b + s * p->b_segment + k / 64 * p->b_step +
-                                               column / 16 * p->b_half);
-            sum += x[k % 64] * y[k % 64 / 4 * 64 + column % 16 * 4 + k % 4];
-        }
-    return sum;
-}
-
-static void check_product(const dip_kernel *body, const product_case *p)
-{
-    dip_bf16 *upper = random_bytes(2 * A_WORDS), *lower = random_bytes(2 * A_WORDS);
-    dip_bf16 *b = random_bytes(2 * B_WORDS);
-    int32_t c[C_WORDS], before[C_WORDS];
-    const dip_bf16 *const a[2] = {upper, lower};
-    for (size_t i = 0; i < C_WORDS; i++) c[i] = before[i] = (int32_t)dip_rng_below(&rng, 100000);
-    const dip_product product = product_of(p, a, b, (float *)(void *)c);
-    body->enter();
-    body->product8(&product);
-    body->leave();
-    for (size_t row = 0; row < 32; row++)
-        for (size_t column = 0; column < 32 && row % 16 < p->rows[row / 16]; column++) {
-            const size_t at = row * p->c_row + column;
-            const int32_t want = product_want(p, a, b, before[at], row, column);
-            if (c[at] != want)
-                fail_msg("body %s, case %d, row %zu, column %zu: %d, must be %d", body->name,
-                         (int)(p - products), row, column, c[at], want);
-        }
-    for (size_t row = 0; row + 1 < 32; row++) /* between the rows */
-        for (size_t at = row * p->c_row + 32; at < (row + 1) * p->c_row; at++)
-            assert_int_equal(c[at], before[at]);
-    free(upper), free(lower), free(b);
-}
-
-static void test_product(void **state)
-{
-    (void)state;
-    for (size_t b = 0; body_at(b); b++)
-        for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-            check_product(body_at(b), &products[i]);
 }
 
 /* ---- finish ---- */
@@ -278,7 +216,8 @@ static void check_conv(const dip_kernel *body, const conv_case *t)
                 const dip_bf16 got = out[(n * area + p) * out_n + o];
                 if (got != dip_bf16_round((float)want))
                     fail_msg("body %s, case %d, image %zu, point %zu, channel %zu: %g, not %d",
-                             body->name, (int)(t - convs), n, p, o, dip_bf16_float(got), want);
+                             body->product->name, (int)(t - convs), n, p, o, dip_bf16_float(got),
+                             want);
             }
     free(rows), free(panels), free(out), free(in), free(weights);
     dip_workspace_fini(&workspace);
@@ -452,7 +391,6 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_product, seed),
         cmocka_unit_test_setup(test_bytes_from_values, seed),
         cmocka_unit_test_setup(test_finish, seed),
         cmocka_unit_test_setup(test_tiny_weights, seed),

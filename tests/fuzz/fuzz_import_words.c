@@ -1,5 +1,5 @@
 /* Feeds arbitrary text to the small parsers of import: names of patches, dates, the options --bands and --units. */
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 #include "ingest/bigearthnet.h"
 #include "ingest/modality.h"
 

@@ -133,16 +133,15 @@ static void test_filters_leave_the_right_tiles(void **state)
     static const double box[4] = {-6.9, 39, -3.2, 42.4};
     static const struct {
         const double *box;
-        int64_t from, to;
-        const char *label, *split;
+        const char *datetime, *label, *split;
         bool (*keep)(size_t place);
     } cases[] = {
-        {box, DIP_NO_TIME, DIP_NO_TIME, NULL, NULL, in_box},
-        {NULL, FIRST_DAY + 10 * DAY, FIRST_DAY + 20 * DAY, NULL, NULL, in_time},
-        {NULL, DIP_NO_TIME, DIP_NO_TIME, "wood", NULL, is_wood},
-        {NULL, DIP_NO_TIME, DIP_NO_TIME, NULL, "test", is_test},
-        {box, DIP_NO_TIME, DIP_NO_TIME, "wood", "train", is_all_three},
-        {NULL, DIP_NO_TIME, DIP_NO_TIME, "desert", NULL, is_nothing},
+        {box, NULL, NULL, NULL, in_box},
+        {NULL, "2020-01-11/2020-01-21", NULL, NULL, in_time},
+        {NULL, NULL, "wood", NULL, is_wood},
+        {NULL, NULL, NULL, "test", is_test},
+        {box, NULL, "wood", "train", is_all_three},
+        {NULL, NULL, "desert", NULL, is_nothing},
     };
     fixture f;
     (void)state;
@@ -154,9 +153,9 @@ static void test_filters_leave_the_right_tiles(void **state)
         const float *vector = f.vectors[S1] + 4 * DIM;
         dip_probe probe = tile_probe(f.id[S1][4]);
         dip_query query = {.k = 8,
+                           .min_score = -1,
                            .bbox = cases[c / 2].box,
-                           .time_from = cases[c / 2].from,
-                           .time_to = cases[c / 2].to,
+                           .datetime = cases[c / 2].datetime,
                            .label = cases[c / 2].label,
                            .split = cases[c / 2].split,
                            .exact = c % 2};

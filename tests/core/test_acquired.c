@@ -1,7 +1,7 @@
 /* Acquisition times: what is taken, what it means, what is refused. */
-#include "tests/ingest/support.h"
+#include "tests/core/support.h"
 
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 
 typedef bool parser(const char *text, int64_t *seconds);
 

@@ -5,10 +5,10 @@
  * SSE2, AVX2 or AVX-512 code. GCC's and Clang's vector types do the lane-wise arithmetic; what they lack (fused
  * multiply-add, native rounding to bfloat16) is named here once a set.
  */
-#ifndef ENCODER_KERNEL_VECTOR_H
-#define ENCODER_KERNEL_VECTOR_H
+#ifndef CORE_VECTOR_H
+#define CORE_VECTOR_H
 
-#include "encoder/kernel.h"
+#include "core/product.h"
 
 #if defined(__SSE2__)
 #include <immintrin.h>

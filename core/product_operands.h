@@ -1,10 +1,17 @@
-/** Operand layouts with AVX-512 shuffles; included by the bodies that have AVX-512 BW. */
-#ifndef ENCODER_KERNEL_SHUFFLE_H
-#define ENCODER_KERNEL_SHUFFLE_H
+/** Making operands, for the tables of all bodies: with AVX-512 by shuffles, else by loops that compilers make vectors of. */
+#ifndef CORE_PRODUCT_OPERANDS_H
+#define CORE_PRODUCT_OPERANDS_H
 
-#include "encoder/kernel.h"
+#include "core/vector.h"
 
-#include <immintrin.h>
+static void operand_round(const float *in, dip_bf16 *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) vf_store_bf16(out + i, vf_load(in + i));
+    for (; i < n; i++) out[i] = dip_bf16_round(in[i]);
+}
+
+#if defined(__AVX512BW__)
 
 /* Positions of the values of two rows, taken in turn: row 0 is 0..31, row 1 is 32..63. */
 static inline __m512i pair_order(int first)
@@ -17,7 +24,7 @@ static inline __m512i pair_order(int first)
     return _mm512_loadu_si512(order);
 }
 
-static void panel_avx512(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel, size_t half)
+static void operand_panel(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel, size_t half)
 {
     const __m512i left = pair_order(0), right = pair_order(DIP_HALF);
     for (int q = 0; q < DIP_HALF; q++, panel += DIP_BLOCK) {
@@ -29,7 +36,7 @@ static void panel_avx512(const dip_bf16 *const *rows, size_t offset, dip_bf16 *p
 }
 
 /* 16x16 transpose of 32-bit words: within 128-bit lanes by unpacking, then the lanes themselves. */
-static void transpose_avx512(const dip_bf16 *source, size_t stride, dip_bf16 *target)
+static void operand_transpose(const dip_bf16 *source, size_t stride, dip_bf16 *target)
 {
     __m512i r[16], t[16];
     for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(source + i * stride);
@@ -59,5 +66,32 @@ static void transpose_avx512(const dip_bf16 *source, size_t stride, dip_bf16 *ta
                             _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd));
     }
 }
+
+#else
+
+static void operand_panel(const dip_bf16 *const *rows, size_t offset, dip_bf16 *panel, size_t half)
+{
+    for (int q = 0; q < DIP_HALF; q++) {
+        const dip_bf16 *even = rows[2 * q] + offset, *odd = rows[2 * q + 1] + offset;
+        for (size_t h = 0; h < 2; h++) {
+            dip_bf16 *to = panel + h * half + q * 2 * DIP_HALF;
+            for (int c = 0; c < DIP_HALF; c++) {
+                to[2 * c] = even[h * DIP_HALF + c];
+                to[2 * c + 1] = odd[h * DIP_HALF + c];
+            }
+        }
+    }
+}
+
+static void operand_transpose(const dip_bf16 *source, size_t stride, dip_bf16 *target)
+{
+    for (int r = 0; r < DIP_HALF; r++)
+        for (int c = 0; c < DIP_HALF; c++)
+            memcpy(target + c * DIP_BLOCK + 2 * r, source + r * stride + 2 * c, sizeof(uint32_t));
+}
+
+#endif
+
+#define DIP_OPERANDS .round = operand_round, .panel = operand_panel, .transpose = operand_transpose
 
 #endif

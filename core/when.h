@@ -1,6 +1,6 @@
 /** Times as people write them. */
-#ifndef TOOLS_WHEN_H
-#define TOOLS_WHEN_H
+#ifndef CORE_WHEN_H
+#define CORE_WHEN_H
 
 #include "core/status.h"
 
@@ -14,6 +14,9 @@ enum { DIP_WHEN_CAPACITY = 32 };
 void dip_when_format(int64_t time, char *out, size_t capacity);
 /** The same, a midnight as "2020-11-07". */
 void dip_when_format_short(int64_t time, char *out, size_t capacity);
+
+/** The first and last second of a year, a month, a day or a moment; false for anything else. */
+bool dip_when_span(const char *text, int64_t *first, int64_t *last);
 
 /**
  * STAC's datetime: one instant or "from/to", ".." or nothing is an open end. A year, month or day stands for all of

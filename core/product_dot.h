@@ -4,10 +4,10 @@
  * Included by the bodies that have VNNI (four bytes a word) and perhaps BF16 (two values). Eight rows by 32 columns stay
  * in 16 registers; a word of each row is broadcast from memory.
  */
-#ifndef ENCODER_KERNEL_DOT_H
-#define ENCODER_KERNEL_DOT_H
+#ifndef CORE_PRODUCT_DOT_H
+#define CORE_PRODUCT_DOT_H
 
-#include "encoder/kernel_vector.h"
+#include "core/vector.h"
 
 enum { GROUP = 8, AHEAD = 8 * DIP_PANEL };
 

@@ -1,5 +1,5 @@
 /* Times as people write them. */
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <diptych/tile.h>
 
@@ -90,5 +90,5 @@ int main(void)
         cmocka_unit_test(test_intervals),
         cmocka_unit_test(test_nonsense_is_refused),
     };
-    return cmocka_run_group_tests_name("tools/when", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("when", tests, NULL, NULL);
 }

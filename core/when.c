@@ -1,10 +1,10 @@
 /* Times; see when.h. */
 #define _GNU_SOURCE
-#include "tools/when.h"
+#include "core/when.h"
 
 #include <diptych/tile.h>
 
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -52,8 +52,7 @@ static bool first_of(int year, int month, int64_t *time)
     return dip_acquired_parse(text, time);
 }
 
-/* The first and last second of what `text` names. */
-static bool parse_span(const char *text, int64_t *first, int64_t *last)
+bool dip_when_span(const char *text, int64_t *first, int64_t *last)
 {
     int year, month;
     if (year_or_month(text, &year, &month)) {
@@ -79,9 +78,9 @@ dip_status dip_when_interval(const char *text, int64_t *from, int64_t *to)
     memcpy(begin, text, length);
     begin[length] = '\0';
     *from = *to = DIP_NO_TIME;
-    bool fine = slash ? is_open(begin) || parse_span(begin, from, &unused)
-                      : parse_span(begin, from, &unused);
-    if (slash ? !is_open(end) : true) fine = fine && parse_span(end, &unused, to);
+    bool fine = slash ? is_open(begin) || dip_when_span(begin, from, &unused)
+                      : dip_when_span(begin, from, &unused);
+    if (slash ? !is_open(end) : true) fine = fine && dip_when_span(end, &unused, to);
     if (!fine)
         return dip_fail(DIP_EINVAL,
                         "datetime '%s' is neither a time nor a range like 2017-06-01/2017-08-31",

@@ -1,5 +1,5 @@
 /* Acquisition times; see acquired.h. A cursor runs over the text; each step takes what it expects or fails. */
-#include "ingest/acquired.h"
+#include "core/acquired.h"
 
 #include <string.h>
 

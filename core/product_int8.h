@@ -1,14 +1,14 @@
 /**
  * The int8 product without a byte dot product: operands are widened to 16 bits, whose products are added in pairs.
  *
- * Included by the bodies without VNNI, after kernel_vector.h. (The byte multiplication of AVX2 adds pairs in 16 bits,
+ * Included by the bodies without VNNI, after vector.h. (The byte multiplication of AVX2 adds pairs in 16 bits,
  * which 255 * 127 * 2 overflows.) Rows are widened to memory, some steps of a few rows at a time; a vector of panel is
  * LANES / 2 columns of four k, so a sum is two lanes a column, added up at the end.
  */
-#ifndef ENCODER_KERNEL_INT8_H
-#define ENCODER_KERNEL_INT8_H
+#ifndef CORE_PRODUCT_INT8_H
+#define CORE_PRODUCT_INT8_H
 
-#include "encoder/kernel_vector.h"
+#include "core/vector.h"
 
 enum {
     ROWS8 = LANES == 16 ? 8 : 4,

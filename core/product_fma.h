@@ -1,15 +1,15 @@
 /**
  * The block product in float32 FMA: bfloat16 operands are widened on the way in, which is exact.
  *
- * Included by the bodies without a bfloat16 dot product, after kernel_vector.h. Steps are taken in chunks. Of a chunk, a
+ * Included by the bodies without a bfloat16 dot product, after vector.h. Steps are taken in chunks. Of a chunk, a
  * group of rows is widened to memory, from where one load brings a value to all lanes; then WIDE vectors of
  * columns at a time pass over it, their sums in registers. Panels are widened in registers: pair q of a step is one
  * 32-bit word a column, its low half is k = 2q and its high half k = 2q + 1.
  */
-#ifndef ENCODER_KERNEL_PRODUCT_H
-#define ENCODER_KERNEL_PRODUCT_H
+#ifndef CORE_PRODUCT_FMA_H
+#define CORE_PRODUCT_FMA_H
 
-#include "encoder/kernel_vector.h"
+#include "core/vector.h"
 
 /* GROUP * WIDE sums, WIDE columns and a broadcast value fit the registers; 16 rows are groups of GROUP and a rest. */
 #if defined(__AVX512F__)

@@ -1,6 +1,6 @@
 /** Acquisition times as archives write them. */
-#ifndef INGEST_ACQUIRED_H
-#define INGEST_ACQUIRED_H
+#ifndef CORE_ACQUIRED_H
+#define CORE_ACQUIRED_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,13 +1,13 @@
 /**
- * The AMX instructions that kernel_amx.c uses, by name; or a model of them in plain C.
+ * The AMX instructions that product_amx.c uses, by name; or a model of them in plain C.
  *
  * With DIP_AMX_EMULATED the same source runs on any processor, so that tests can hold it against the reference
  * where there is no AMX. All eight tiles are 16 rows of 64 bytes; strides are in bytes.
  */
-#ifndef ENCODER_TILE_OPS_H
-#define ENCODER_TILE_OPS_H
+#ifndef CORE_TILE_OPS_H
+#define CORE_TILE_OPS_H
 
-#include "encoder/kernel.h"
+#include "core/bf16.h"
 
 /** What ldtilecfg reads. */
 typedef struct tile_config {

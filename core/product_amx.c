@@ -2,21 +2,16 @@
  * AMX: the block product on tiles.
  *
  * Tiles 0..3 hold the four 16x16 quarters of C, 4 and 5 the upper and lower rows of A, 6 and 7 the two halves of a
- * panel. Without lower rows only tiles 0, 1 and 4 work. The row loops are those of AVX-512 BF16, which every
- * processor with AMX has. Configuration is per thread and released after each region, so that a sleeping thread carries
- * no tile state.
+ * panel. Without lower rows only tiles 0, 1 and 4 work. Configuration is per thread and released after each region, so
+ * that a sleeping thread carries no tile state.
  */
-#include "encoder/tile_ops.h"
+#include "core/product_operands.h"
+#include "core/tile_ops.h"
 
 #ifdef DIP_AMX_EMULATED
-#define dip_kernel_amx dip_kernel_amx_emulated
-extern const dip_kernel dip_kernel_amx_emulated;
-#define AMX_LOOPS dip_loops_plain
-#else
-#define AMX_LOOPS dip_loops_avx512bf16
+#define dip_product_amx dip_product_amx_emulated
+extern const dip_product_body dip_product_amx_emulated;
 #endif
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 enum { PANEL_ROW_BYTES = 64 };
 
@@ -123,10 +118,10 @@ static void product(const dip_product *p) { product_of(p, false); }
 
 static void product8(const dip_product *p) { product_of(p, true); }
 
-const dip_kernel dip_kernel_amx = {.name = "amx",
-                                   .usable = usable,
-                                   .enter = enter,
-                                   .leave = leave,
-                                   .product = product,
-                                   .product8 = product8,
-                                   .loops = &AMX_LOOPS};
+const dip_product_body dip_product_amx = {.name = "amx",
+                                          .usable = usable,
+                                          .enter = enter,
+                                          .leave = leave,
+                                          .bf16 = product,
+                                          .int8 = product8,
+                                          DIP_OPERANDS};

@@ -21,7 +21,7 @@ enum { EMPTY_STORE_MAX_BYTES = 1 << 16 }; /* a store without tiles has about ten
 /* ---- creating ---- */
 
 /* Whether a folder is empty, or holds no more than a creation that was cut short. */
-static dip_status check_vacant(const char *path, const char *data_path)
+static dip_status look_vacant(const char *path, const char *data_path, bool *out)
 {
     char **names;
     size_t count;
@@ -33,11 +33,16 @@ static dip_status check_vacant(const char *path, const char *data_path)
     dip_names_free(names, count);
     uint64_t bytes = 0;
     if (vacant && count && dip_file_exists(data_path)) status = dip_file_size(&bytes, data_path);
-    if (status) return status;
-    if (!vacant || bytes > EMPTY_STORE_MAX_BYTES)
-        return dip_fail(DIP_EEXIST, "'%s' is there already and not empty; choose another folder",
-                        path);
-    return DIP_OK;
+    *out = vacant && bytes <= EMPTY_STORE_MAX_BYTES;
+    return status;
+}
+
+static dip_status check_vacant(const char *path, const char *data_path)
+{
+    bool vacant = false;
+    dip_status status = look_vacant(path, data_path, &vacant);
+    if (status || vacant) return status;
+    return dip_fail(DIP_EEXIST, "'%s' is there already and not empty; choose another folder", path);
 }
 
 static dip_status write_first_entry(dip_env *env)
@@ -122,13 +127,21 @@ out:
 
 static dip_status check_folder(const char *path, const char *config_path)
 {
+    bool vacant = false;
     if (!dip_file_exists(path))
         return dip_fail(DIP_ENOENT, "there is no archive '%s'; diptych init makes one", path);
     if (!dip_file_is_folder(path))
         return dip_fail(DIP_EFORMAT, "'%s' is a file; an archive is a folder", path);
-    if (!dip_file_exists(config_path))
-        return dip_fail(DIP_EFORMAT, "'%s' is no archive: it has no archive.ini", path);
-    return DIP_OK;
+    if (dip_file_exists(config_path)) return DIP_OK;
+    char *data_path = dip_sprintf("%s/store/data.mdb", path);
+    dip_status status = data_path ? look_vacant(path, data_path, &vacant) : DIP_ENOMEM;
+    if (!status && vacant)
+        status = dip_fail(DIP_ENOENT, "'%s' holds no archive yet; diptych init makes one", path);
+    else if (!status)
+        status = dip_fail(DIP_EFORMAT, "'%s' is no archive: it has no archive.ini%s", path,
+                          dip_file_exists(data_path) ? "; restore the file from a copy" : "");
+    dip_free(data_path);
+    return status;
 }
 
 static dip_status take_config(dip_archive *archive)

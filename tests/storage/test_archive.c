@@ -63,14 +63,33 @@ static void never_takes_over_tiles(void **state)
     assert_fails(dip_archive_create(&archive, inside(*state, "a"), ""), DIP_EEXIST, "not empty");
 }
 
+/* Killed before archive.ini was there, or before the store was whole: the folder is free for the same command. */
+static void a_creation_that_was_cut_short_is_done_again(void **state)
+{
+    for (int whole = 0; whole < 2; whole++) {
+        dip_archive *archive = whole ? new_archive(*state) : NULL;
+        dip_archive_close(archive);
+        if (whole) assert_ok(dip_file_remove(inside(*state, "a/archive.ini")));
+        if (!whole) assert_ok(dip_folder_create(inside(*state, "a/store")));
+        if (!whole) assert_ok(dip_file_write(inside(*state, "a/store/data.mdb"), "", 0));
+        assert_fails(dip_archive_open(&archive, inside(*state, "a"), DIP_ARCHIVE_WRITE), DIP_ENOENT,
+                     "holds no archive yet");
+        assert_ok(dip_archive_create(&archive, inside(*state, "a"), ""));
+        dip_archive_close(archive);
+        assert_ok(dip_file_remove(inside(*state, "a")));
+    }
+}
+
 static void says_what_is_no_archive(void **state)
 {
     dip_archive *archive = NULL;
     assert_fails(dip_archive_open(&archive, inside(*state, "none"), DIP_ARCHIVE_READ), DIP_ENOENT,
                  "there is no archive");
+    assert_fails(dip_archive_open(&archive, *state, DIP_ARCHIVE_READ), DIP_ENOENT,
+                 "holds no archive yet");
+    assert_ok(dip_file_write(inside(*state, "file"), "x", 1));
     assert_fails(dip_archive_open(&archive, *state, DIP_ARCHIVE_READ), DIP_EFORMAT,
                  "no archive.ini");
-    assert_ok(dip_file_write(inside(*state, "file"), "x", 1));
     assert_fails(dip_archive_open(&archive, inside(*state, "file"), DIP_ARCHIVE_READ), DIP_EFORMAT,
                  "is a file");
     dip_archive_close(new_archive(*state));
@@ -480,6 +499,7 @@ int main(void)
         TEST(refuses_what_is_there),
         TEST(takes_over_a_creation_cut_short),
         TEST(never_takes_over_tiles),
+        TEST(a_creation_that_was_cut_short_is_done_again),
         TEST(says_what_is_no_archive),
         TEST(keeps_modalities),
         TEST(refuses_modalities),

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/status.h"
+#include "storage/writer_lock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ char *dip_run_file(const dip_run *run, const char *name)
 
 void dip_run_fini(dip_run *run)
 {
+    if (run->locked) dip_writer_unlock(&run->lock);
     dip_free(run->folder);
     dip_free(run->model_path);
     dip_free(run->identity);
@@ -87,14 +89,14 @@ static dip_status write_config(const dip_run *run, const char *notes)
     return status;
 }
 
-/* Leaves config.ini alone: killed half-way, the folder still belongs to this run. */
+/* Leaves config.ini alone: killed half-way, the folder still belongs to this run. And the lock, which is held. */
 static dip_status empty_folder(const dip_run *run)
 {
     char **names = NULL;
     size_t count = 0;
     dip_status status = dip_folder_list(&names, &count, run->folder);
     for (size_t i = 0; !status && i < count; i++) {
-        if (!strcmp(names[i], "config.ini")) continue;
+        if (!strcmp(names[i], "config.ini") || !strcmp(names[i], "writer.lock")) continue;
         char *path = dip_run_file(run, names[i]);
         status = path ? dip_file_remove(path) : DIP_ENOMEM;
         dip_free(path);
@@ -103,20 +105,28 @@ static dip_status empty_folder(const dip_run *run)
     return status;
 }
 
+/* Another process may have finished the run while we looked, so the state is looked up again. */
+static dip_status lock_folder(dip_run *run)
+{
+    bool ours;
+    dip_status status = dip_folder_create(run->folder);
+    if (!status) status = dip_writer_lock(&run->lock, run->folder);
+    run->locked = !status;
+    return status ? status : look(run, &ours);
+}
+
 dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_run_request *request)
 {
     *run = (dip_run){.identity = dip_strdup(request->identity)};
     dip_status status = run->identity ? DIP_OK : DIP_ENOMEM;
     if (!status) status = find_name(run, archive_path, request->name);
+    if (!status && (run->state != DIP_RUN_FINISHED || request->force)) status = lock_folder(run);
     bool anew = request->force || (!request->resume && run->state == DIP_RUN_UNFINISHED);
     if (!status && anew && run->state != DIP_RUN_NEW) {
         status = empty_folder(run);
         run->state = DIP_RUN_NEW;
     }
-    if (!status && run->state == DIP_RUN_NEW) {
-        status = dip_folder_create(run->folder);
-        if (!status) status = write_config(run, request->notes);
-    }
+    if (!status && run->state == DIP_RUN_NEW) status = write_config(run, request->notes);
     if (status) dip_run_fini(run);
     return status;
 }

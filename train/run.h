@@ -2,7 +2,8 @@
  * The folder of a training run: <archive>/runs/<run>/config.ini, and whether it is new, unfinished or finished.
  *
  * config.ini begins with the run's identity (sections [training] or [alignment], and [data]: all that decides what is
- * learned), then [run]. finished.ini is written when the model is there.
+ * learned), then [run]. finished.ini is written when the model is there. While it is open, a run that is not finished
+ * holds the folder's writer.lock (storage/writer_lock.h).
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
@@ -22,6 +23,8 @@ typedef struct dip_run {
     char *folder, *model_path;
     char *identity; /* text of config.ini up to [run] */
     dip_run_state state;
+    bool locked;
+    int lock;
 } dip_run;
 
 typedef struct dip_run_request {
@@ -32,7 +35,7 @@ typedef struct dip_run_request {
 
 /**
  * Finds the run of this identity, or makes it: "name", or "name-2", ... if runs or models of other configurations
- * have the name. `force`, and `resume` switched off, begin it anew.
+ * have the name. `force`, and `resume` switched off, begin it anew. DIP_EBUSY: another process is at it.
  */
 dip_status dip_run_open(dip_run *run, const char *archive_path, const dip_run_request *request);
 void dip_run_fini(dip_run *run);

@@ -2,15 +2,20 @@
  * The trainer as a whole, on tiny networks: the model's bytes depend on options and data alone, an interrupted run
  * ends as an undisturbed one, what is learned retrieves, and what goes wrong is named.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "support.h"
 
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "encoder/model.h"
+#include "storage/writer_lock.h"
 #include "train/trainer.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const support_plan plain = {.places = 48, .splits = "ttttv"};
 
@@ -223,6 +228,43 @@ static void patience_stops_early_and_the_best_is_kept(void **state)
     dip_archive_close(archive);
 }
 
+/* A child holds the run's folder until it is killed, as a process that trains does. */
+static pid_t hold_run(const char *folder)
+{
+    int ends[2], lock;
+    char byte;
+    assert_int_equal(dip_folder_create(folder), DIP_OK);
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (dip_writer_lock(&lock, folder) || write(ends[1], "", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    close(ends[1]);
+    return child;
+}
+
+static void two_processes_do_not_train_one_run(void **state)
+{
+    (void)state;
+    char words[64];
+    dip_train_options options = support_options("m");
+    dip_train_result result;
+    dip_archive *archive = support_archive("shared", &plain);
+    pid_t other = hold_run(support_path("shared/runs/m"));
+    snprintf(words, sizeof words, "is being written by process %ld", (long)other);
+    assert_int_equal(train(archive, &options, 0, &result), DIP_EBUSY);
+    assert_non_null(strstr(dip_last_error(), words));
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    options.force = true;
+    assert_int_equal(train(archive, &options, 0, &result), DIP_OK);
+    assert_true(dip_file_exists(support_path("shared/runs/m/writer.lock")));
+    dip_archive_close(archive);
+}
+
 static void options_that_would_do_nothing_are_refused(void **state)
 {
     (void)state;
@@ -336,6 +378,7 @@ int main(void)
         cmocka_unit_test(what_is_learned_retrieves),
         cmocka_unit_test(the_model_file_tells_how_it_was_made),
         cmocka_unit_test(patience_stops_early_and_the_best_is_kept),
+        cmocka_unit_test(two_processes_do_not_train_one_run),
         cmocka_unit_test(options_that_would_do_nothing_are_refused),
         cmocka_unit_test(a_nan_in_a_tile_is_named),
         cmocka_unit_test(instability_names_the_likely_cause),

@@ -312,6 +312,13 @@ static bool ends_with(const char *path, const char *ending)
     return n > e && !strcasecmp(path + n - e, ending);
 }
 
+/* A raster, most likely. UTF-16 has its own words, from whoever reads the text. */
+static bool is_binary(const char *bytes, size_t length)
+{
+    bool utf16 = length >= 2 && (!memcmp(bytes, "\xff\xfe", 2) || !memcmp(bytes, "\xfe\xff", 2));
+    return !utf16 && memchr(bytes, 0, length);
+}
+
 static dip_status parse(manifest *m, const char *path)
 {
     char *bytes;
@@ -319,6 +326,14 @@ static dip_status parse(manifest *m, const char *path)
     bool json = ends_with(path, ".json") || ends_with(path, ".geojson");
     dip_status status = dip_file_read(&bytes, &length, path, manifest_limit);
     if (status) return status;
+    if (is_binary(bytes, length)) {
+        dip_free(bytes);
+        return dip_fail(
+            DIP_EFORMAT,
+            "'%s' is no manifest: it holds no text; a source is a .csv or .geojson file "
+            "that lists raster files, or a folder",
+            path);
+    }
     m->row_word = json ? "feature" : "line";
     status = json ? dip_table_parse_geojson(&m->table, bytes, length)
                   : dip_table_parse_csv(&m->table, bytes, length);

@@ -86,7 +86,7 @@ static void show_found(void *payload, const dip_import_found *found)
         used += snprintf(line + used, sizeof line - (size_t)used, "%s %s %s", m ? " +" : "", count,
                          found->modality[m]);
     }
-    dip_tool_note(l->tool, "%s", line);
+    dip_tool_note(l->tool, "%s%s", line, found->modality_count ? "" : " no tile");
 }
 
 static void print_json(const dip_import_report *r, const char *archive, double seconds)

@@ -66,8 +66,10 @@ static dip_status choose_modalities(dip_dataset *d, const char *list)
         list += length + (list[length] == ',');
     }
     if (!status && d->modality_count < 2)
-        status = dip_fail(DIP_EINVAL, "training needs two modalities; %s",
-                          list ? "name them with --modalities a,b" : "the archive has fewer");
+        status =
+            dip_fail(DIP_EINVAL, "training needs two modalities; %s",
+                     list ? "name them with --modalities a,b"
+                          : "the archive has fewer; import tiles of the same places in another");
     return status;
 }
 

@@ -364,6 +364,10 @@ static void test_manifests_refused(void **state)
     support_write(support_path("hollow/readme.txt"), "");
     assert_fails(support_import(archive, support_path("hollow"), NULL, &report), DIP_ENOENT,
                  "holds neither manifest.csv");
+    support_raster raster = {.width = 8, .height = 8, .bands = 1, .dtype = DIP_DTYPE_U8};
+    support_write_raster(support_path("alone.tif"), &raster);
+    assert_fails(support_import(archive, support_path("alone.tif"), NULL, &report), DIP_EFORMAT,
+                 "alone.tif' is no manifest: it holds no text");
     dip_archive_close(archive);
 }
 

@@ -10,17 +10,16 @@ fail() {
     echo "interrupt: $*" >&2
     exit 1
 }
-# Far more places than there is time for.
+tiles() { "$diptych" info "$1" --json 2>/dev/null | grep -o '"tiles":[0-9]*' | head -1 | cut -d: -f2; }
+# Far more places than there is time for; some of them are there.
 start() {
     "$diptych" simulate "$1" --places 1000000 --size 16 >out 2>err &
     pid=$!
     for _ in $(seq 600); do
-        [ ! -e "$1/store/data.mdb" ] || break
+        [ "$(tiles "$1")" -gt 0 ] 2>/dev/null && break
         sleep 0.05
     done
-    sleep 0.3
 }
-tiles() { "$diptych" info "$1" --json | grep -o '"tiles":[0-9]*' | head -1 | cut -d: -f2; }
 
 for signal in INT TERM; do
     start "a-$signal"

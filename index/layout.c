@@ -28,35 +28,35 @@ typedef struct raw_header {
 
 _Static_assert(sizeof(raw_header) == DIP_LAYOUT_HEADER, "the header has no holes");
 
-/* Bytes of the parts of a file, which follow each other. */
+/* Bytes of the parts of a file, which follow each other; the 64-bit ones come first, so that all are aligned. */
 typedef struct parts {
-    uint64_t ids, padding, vectors, removed;
+    uint64_t ids, removed, padding, vectors;
 } parts;
 
 static uint64_t length_of(const parts *p)
 {
-    return DIP_LAYOUT_HEADER + p->ids + p->padding + p->vectors + p->removed;
+    return DIP_LAYOUT_HEADER + p->ids + p->removed + p->padding + p->vectors;
 }
 
 static parts find_parts(uint32_t kind, uint64_t count, uint64_t base, uint32_t dim)
 {
     parts p = {.ids = count * sizeof(uint64_t)};
-    if (kind != DIP_LAYOUT_IDS) {
-        p.padding = (64 - (DIP_LAYOUT_HEADER + p.ids) % 64) % 64;
-        p.vectors = count * dim * sizeof(float);
-    }
     if (kind != DIP_LAYOUT_VECTORS)
         p.removed = dip_bit_words((size_t)(kind == DIP_LAYOUT_IDS ? count : base)) * 8;
+    if (kind != DIP_LAYOUT_IDS) {
+        p.padding = (64 - (DIP_LAYOUT_HEADER + p.ids + p.removed) % 64) % 64;
+        p.vectors = count * dim * sizeof(float);
+    }
     return p;
 }
 
-static uint64_t hash_body(const parts *p, const void *ids, const void *padding, const void *vectors,
-                          const void *removed)
+static uint64_t hash_body(const parts *p, const void *ids, const void *removed, const void *padding,
+                          const void *vectors)
 {
     uint64_t hash = dip_hash64(ids, (size_t)p->ids);
+    if (removed) hash = dip_hash64_seed(removed, (size_t)p->removed, hash);
     if (p->padding) hash = dip_hash64_seed(padding, (size_t)p->padding, hash);
-    if (vectors) hash = dip_hash64_seed(vectors, (size_t)p->vectors, hash);
-    return removed ? dip_hash64_seed(removed, (size_t)p->removed, hash) : hash;
+    return vectors ? dip_hash64_seed(vectors, (size_t)p->vectors, hash) : hash;
 }
 
 static dip_status damaged(const char *path, const char *what)
@@ -109,11 +109,11 @@ dip_status dip_layout_parse(dip_layout_view *out, const void *bytes, size_t leng
     parts p = find_parts(raw.kind, raw.count, raw.base, raw.dim);
     if (length_of(&p) != length) return damaged(path, "its length does not fit its header");
     const uint8_t *ids = (const uint8_t *)bytes + DIP_LAYOUT_HEADER;
-    const uint8_t *padding = ids + p.ids, *vectors = padding + p.padding;
-    const uint8_t *removed = vectors + p.vectors;
+    const uint8_t *removed = ids + p.ids, *padding = removed + p.removed;
+    const uint8_t *vectors = padding + p.padding;
     if (raw.kind == DIP_LAYOUT_IDS) vectors = NULL;
     if (raw.kind == DIP_LAYOUT_VECTORS) removed = NULL;
-    if (hash_body(&p, ids, padding, vectors, removed) != raw.body_hash)
+    if (hash_body(&p, ids, removed, padding, vectors) != raw.body_hash)
         return damaged(path, "the checksum of its content is wrong");
 
     dip_layout_view view = {
@@ -176,15 +176,15 @@ dip_status dip_layout_write(const char *path, const dip_layout *layout, const ui
                             const uint64_t *removed, const float *vectors)
 {
     parts p = find_parts(layout->kind, layout->count, layout->base, layout->dim);
-    raw_header raw = make_header(layout, hash_body(&p, ids, zeros, vectors, removed));
+    raw_header raw = make_header(layout, hash_body(&p, ids, removed, zeros, vectors));
     const struct {
         const void *bytes;
         size_t length;
     } pieces[] = {{&raw, sizeof raw},
                   {ids, (size_t)p.ids},
+                  {removed, (size_t)p.removed},
                   {zeros, (size_t)p.padding},
-                  {vectors, (size_t)p.vectors},
-                  {removed, (size_t)p.removed}};
+                  {vectors, (size_t)p.vectors}};
     dip_aside file;
     dip_status status = dip_file_begin(&file, path);
     if (status) return status;

@@ -21,10 +21,9 @@
  *       88    8  .delta: rows of the segment; else 0
  *       96   24  0
  *      120    8  XXH3 of bytes 0..119
- *      128       ids: count x uint64, the tile id of each row; ascending in .exact
- *                .exact: zeros up to a multiple of 64, then count x dim float32, rows one after the other
- *                .delta: the same, and behind the vectors the removed rows of the segment as in .ids
- *                .ids: removed rows, one bit a row, ceil(count / 64) x uint64, lowest bit first; then nothing
+ *      128       ids: count x uint64, the tile id of each row; ascending in .exact and .delta
+ *                .ids, .delta: removed rows (.delta: of the segment), one bit a row, in uint64, lowest bit first
+ *                .exact, .delta: zeros up to a multiple of 64, then count x dim float32, rows one after the other
  */
 #ifndef INDEX_LAYOUT_H
 #define INDEX_LAYOUT_H

@@ -47,6 +47,21 @@ static char *write_ids(size_t *length, uint64_t live)
     return support_read(path, length);
 }
 
+/* An odd number of values, so that what stands behind them would not be aligned. */
+static char *write_delta(size_t *length)
+{
+    float *vectors = support_vectors(3, DIM, 1, 0, 4);
+    uint64_t *ids = support_ids(3);
+    uint64_t removed[2] = {1 << 7, 1 << 3};
+    dip_layout layout = {
+        .kind = DIP_LAYOUT_DELTA, .count = 3, .live = 3 + ROWS - 2, .dim = DIM, .base = ROWS};
+    const char *path = support_path(folder, "x.delta");
+    assert_ok(dip_layout_write(path, &layout, ids, removed, vectors));
+    free(vectors);
+    free(ids);
+    return support_read(path, length);
+}
+
 static void vectors_come_back(void **state)
 {
     (void)state;
@@ -81,12 +96,33 @@ static void ids_come_back(void **state)
     dip_file_unmap(&map);
 }
 
+static void a_delta_comes_back(void **state)
+{
+    (void)state;
+    size_t length;
+    free(write_delta(&length));
+    float *vectors = support_vectors(3, DIM, 1, 0, 4);
+    dip_map map;
+    dip_layout_view view;
+    assert_ok(dip_layout_open(&view, &map, support_path(folder, "x.delta")));
+    assert_int_equal(view.layout.base, ROWS);
+    assert_int_equal(view.ids[2], 16);
+    assert_int_equal((uintptr_t)view.removed % sizeof *view.removed, 0);
+    assert_true(dip_bit(view.removed, 7) && dip_bit(view.removed, 67));
+    assert_int_equal((uintptr_t)view.vectors % 64, 0);
+    assert_memory_equal(view.vectors, vectors, 3 * DIM * sizeof *vectors);
+    dip_file_unmap(&map);
+    free(vectors);
+}
+
 static void every_flipped_byte_is_noticed(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < 3; kind++) {
         size_t length;
-        char *bytes = kind ? write_ids(&length, ROWS - 2) : write_vectors(&length);
+        char *bytes = kind == 2 ? write_delta(&length)
+                      : kind    ? write_ids(&length, ROWS - 2)
+                                : write_vectors(&length);
         dip_layout_view view;
         for (size_t i = 0; i < length; i++) {
             bytes[i] ^= (char)(1 << i % 8);
@@ -178,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_come_back),
         cmocka_unit_test(ids_come_back),
+        cmocka_unit_test(a_delta_comes_back),
         cmocka_unit_test(every_flipped_byte_is_noticed),
         cmocka_unit_test(every_truncation_is_noticed),
         cmocka_unit_test(impossible_headers_are_refused),

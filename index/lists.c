@@ -152,7 +152,6 @@ static dip_status assign_block(void *context, size_t task, unsigned worker)
 dip_status dip_lists_assign(const dip_lists *l, const float *vectors, size_t n, uint32_t *nearest)
 {
     assigning a = {.lists = l, .vectors = vectors, .n = n, .nearest = nearest};
-    a.probed = smaller(PROBED_GROUPS, l->groups);
     a.half_norms = dip_alloc((l->lists + l->groups) * sizeof *a.half_norms);
     if (!a.half_norms) return DIP_ENOMEM;
     dip_dot_fn dot = dip_dot_get();
@@ -164,7 +163,12 @@ dip_status dip_lists_assign(const dip_lists *l, const float *vectors, size_t n, 
     for (size_t g = 0; g < l->groups; g++) {
         size_t width = l->group_first[g + 1] - l->group_first[g];
         a.widest = width > a.widest ? width : a.widest;
+        if (width)
+            a.probed++;
+        else
+            a.half_norms[l->lists + g] = FLT_MAX; /* nothing to be found there */
     }
+    a.probed = smaller(PROBED_GROUPS, a.probed);
     dip_status status = dip_parallel_for((n + BLOCK - 1) / BLOCK, assign_block, &a);
     dip_free(a.half_norms);
     return status;

@@ -1,0 +1,123 @@
+/* Lists in two levels: vectors find the nearest of what they look at, and lists are shared out to the last one. */
+#include "tests/index/support.h"
+
+#include "core/parallel.h"
+#include "index/lists.h"
+
+static size_t nearest_of(const dip_lists *l, const float *v)
+{
+    size_t nearest = 0;
+    double least = 1e30;
+    for (size_t c = 0; c < l->lists; c++) {
+        double cost = 0;
+        for (size_t j = 0; j < l->dim; j++) {
+            double d = (double)v[j] - (double)l->centroids[c * l->dim + j];
+            cost += d * d;
+        }
+        if (cost < least) least = cost, nearest = c;
+    }
+    return nearest;
+}
+
+/* Share of the vectors whose list is the nearest of all; every one has a list. */
+static double share(const dip_lists *l, const float *vectors, size_t n)
+{
+    uint32_t *nearest = malloc(n * sizeof *nearest);
+    size_t right = 0;
+    memset(nearest, 0xff, n * sizeof *nearest);
+    assert_ok(dip_lists_assign(l, vectors, n, nearest));
+    for (size_t i = 0; i < n; i++) {
+        assert_in_range(nearest[i], 0, l->lists - 1);
+        right += nearest[i] == nearest_of(l, vectors + i * l->dim);
+    }
+    free(nearest);
+    return (double)right / (double)n;
+}
+
+static void assert_shared_out(const dip_lists *l)
+{
+    assert_int_equal(l->group_first[0], 0);
+    assert_int_equal(l->group_first[l->groups], l->lists);
+    for (size_t g = 0; g < l->groups; g++) assert_true(l->group_first[g] <= l->group_first[g + 1]);
+}
+
+static void vectors_find_their_lists(void **state)
+{
+    (void)state;
+    enum { N = 6000, DIM = 24 };
+    float *vectors = support_vectors(N, DIM, 3, 0, 150);
+    static const size_t lists[] = {1, 40, 255, 256, 700};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        dip_lists l;
+        assert_ok(dip_lists_train(&l, vectors, N, DIM, lists[i], 1, NULL, "x"));
+        assert_int_equal(l.groups > 1, lists[i] >= 256);
+        assert_shared_out(&l);
+        double right = share(&l, vectors, N);
+        if (right < (l.groups > 1 ? .97 : .9999)) fail_msg("%zu lists: %.4f", lists[i], right);
+        dip_lists_fini(&l);
+    }
+    free(vectors);
+}
+
+/* As many lists as vectors: each group gets as many as it has vectors. */
+static void a_list_for_every_vector(void **state)
+{
+    (void)state;
+    enum { N = 300, DIM = 6 };
+    float *vectors = support_vectors(N, DIM, 5, 0, 20);
+    dip_lists l;
+    assert_ok(dip_lists_train(&l, vectors, N, DIM, N, 1, NULL, "x"));
+    assert_shared_out(&l);
+    assert_true(share(&l, vectors, N) > .9);
+    dip_lists_fini(&l);
+    free(vectors);
+}
+
+/* Trained on two vectors again and again, most groups get no list; what is near to neither finds one all the same. */
+static void groups_without_lists_are_passed_over(void **state)
+{
+    (void)state;
+    enum { N = 2000, DIM = 32 };
+    float *vectors = calloc(N * DIM, sizeof *vectors), *others = calloc(DIM * DIM, sizeof *others);
+    for (size_t i = 0; i < N; i++) vectors[i * DIM + i % 2] = 1;
+    for (size_t i = 0; i < DIM; i++) others[i * DIM + i] = -1;
+    dip_lists l;
+    assert_ok(dip_lists_train(&l, vectors, N, DIM, 400, 1, NULL, "x"));
+    assert_shared_out(&l);
+    size_t empty = 0;
+    for (size_t g = 0; g < l.groups; g++) empty += l.group_first[g] == l.group_first[g + 1];
+    assert_true(empty >= 8);
+    (void)share(&l, vectors, N);
+    (void)share(&l, others, DIM);
+    dip_lists_fini(&l);
+    free(vectors), free(others);
+}
+
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    enum { N = 5000, DIM = 19, LISTS = 300 };
+    float *vectors = support_vectors(N, DIM, 8, 0, 99);
+    dip_lists one, many;
+    dip_threads_set(1);
+    assert_ok(dip_lists_train(&one, vectors, N, DIM, LISTS, 4, NULL, "x"));
+    dip_threads_set(3);
+    assert_ok(dip_lists_train(&many, vectors, N, DIM, LISTS, 4, NULL, "x"));
+    dip_threads_set(0);
+    assert_memory_equal(one.centroids, many.centroids, LISTS * DIM * sizeof(float));
+    assert_memory_equal(one.group_first, many.group_first, (one.groups + 1) * sizeof(uint32_t));
+    dip_lists_fini(&one);
+    dip_lists_fini(&many);
+    free(vectors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_find_their_lists),
+        cmocka_unit_test(a_list_for_every_vector),
+        cmocka_unit_test(groups_without_lists_are_passed_over),
+        cmocka_unit_test(threads_do_not_matter),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

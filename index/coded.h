@@ -6,6 +6,8 @@
 
 #include "index/lists.h"
 
+enum { DIP_MOST_CODES = 256 }; /* of a vector: their sums fit 16 bits */
+
 typedef struct dip_coded {
     size_t code_count, code_bytes; /* code_bytes: of a vector, two codes a byte, the even one low */
     dip_lists lists;

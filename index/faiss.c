@@ -260,6 +260,9 @@ static dip_status check_recipe(const dip_build *b)
                         "%zu vectors are too few for lists and codes, which need %d to train; "
                         "use engine exact or auto",
                         b->n, DIP_FAISS_LEAST);
+    if (r->code_count > DIP_MOST_CODES)
+        return dip_fail(DIP_EINVAL, "%u codes a vector are too many; at most %d are possible",
+                        r->code_count, DIP_MOST_CODES);
     if (b->dim % r->code_count)
         return dip_fail(DIP_EINVAL, "%u codes do not divide a vector of %zu dimensions",
                         r->code_count, b->dim);

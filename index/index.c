@@ -5,6 +5,7 @@
 #include "index/engine.h"
 
 #include "core/mem.h"
+#include "index/coded.h"
 #include "index/dot.h"
 
 #include <math.h>
@@ -15,7 +16,7 @@ enum {
     EXACT_BELOW = 50000,
     POINTS_A_LIST = 39, /* what k-means wants at least */
     MAX_LISTS = 1 << 18,
-    MAX_CODES = 128,
+    USUAL_CODES = 128,
     MAX_SUB_DIM = 16,
     SEED = 1,
 };
@@ -54,12 +55,17 @@ static uint32_t choose_lists(size_t n, dip_engine engine)
     return lists;
 }
 
-/* Two dimensions a code while that gives no more than 128 codes, else the next divisor. */
+/*
+ * Two dimensions a code while that gives no more than 128 codes, else the next divisor; of a number of dimensions that has no
+ * small one, the most codes that are possible.
+ */
 static uint32_t choose_codes(size_t dim)
 {
     for (size_t sub = 2; sub <= MAX_SUB_DIM; sub++)
-        if (dim % sub == 0 && dim / sub <= MAX_CODES) return (uint32_t)(dim / sub);
-    return (uint32_t)dim;
+        if (dim % sub == 0 && dim / sub <= USUAL_CODES) return (uint32_t)(dim / sub);
+    size_t codes = dim < DIP_MOST_CODES ? dim : DIP_MOST_CODES;
+    while (dim % codes) codes--;
+    return (uint32_t)codes;
 }
 
 void dip_index_recipe_resolve(dip_index_recipe *recipe, size_t n, size_t dim)

@@ -8,11 +8,12 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "index/coded.h"
 #include "index/layout.h"
 
 #include <string.h>
 
-enum { VERSION = 1, HASHED_HEADER = 448, PAGE = 4096, CHUNK = 1 << 20, MAX_CODES = 256 };
+enum { VERSION = 1, HASHED_HEADER = 448, PAGE = 4096, CHUNK = 1 << 20 };
 
 static const char magic[8] = {'D', 'I', 'P', 'S', 'E', 'G', 'M', 'T'};
 
@@ -101,7 +102,7 @@ static dip_status check_header(const raw_header *raw, const char *path)
                         path, raw->version, VERSION);
     bool fine = raw->dim && raw->dim <= DIP_LAYOUT_MAX_DIM && raw->count <= DIP_LAYOUT_MAX_COUNT &&
                 raw->lists && raw->groups && raw->groups <= raw->lists && raw->code_count &&
-                raw->code_count <= MAX_CODES && raw->dim % raw->code_count == 0 &&
+                raw->code_count <= DIP_MOST_CODES && raw->dim % raw->code_count == 0 &&
                 (raw->refinement == DIP_REFINE_INT8 || raw->refinement == DIP_REFINE_HALF) &&
                 raw->nprobe && raw->depth &&
                 raw->blocks <= DIP_LAYOUT_MAX_COUNT / DIP_NATIVE_BLOCK &&

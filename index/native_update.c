@@ -26,8 +26,8 @@ enum {
 /* The rows of the new index, ascending by id, and where each comes from. */
 typedef struct row {
     uint64_t id;
-    uint32_t slot;       /* of the segment; or DIP_SEGMENT_EMPTY */
-    const float *vector; /* of a delta */
+    uint32_t slot;       /* of the segment */
+    const float *vector; /* of a delta or of the change; NULL: it stands in the slot */
 } row;
 
 typedef struct draft {
@@ -63,10 +63,9 @@ static dip_status collect(draft *d)
     if (!d->fresh || !d->removed) return DIP_ENOMEM;
     for (size_t i = 0; i < delta->layout.count; i++)
         if (!leaves(c, delta->ids[i]))
-            d->fresh[d->fresh_count++] =
-                (row){delta->ids[i], DIP_SEGMENT_EMPTY, delta->vectors + i * dim};
+            d->fresh[d->fresh_count++] = (row){delta->ids[i], 0, delta->vectors + i * dim};
     for (size_t i = 0; i < c->n; i++)
-        d->fresh[d->fresh_count++] = (row){c->ids[i], DIP_SEGMENT_EMPTY, c->vectors + i * dim};
+        d->fresh[d->fresh_count++] = (row){c->ids[i], 0, c->vectors + i * dim};
     if (d->fresh_count) qsort(d->fresh, d->fresh_count, sizeof *d->fresh, by_id);
     if (d->native->removed) memcpy(d->removed, d->native->removed, words * sizeof *d->removed);
     for (size_t i = base; i < words * 64; i++) d->removed[i / 64] &= ~(UINT64_C(1) << i % 64);
@@ -167,7 +166,7 @@ static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows
         for (uint32_t b = g->first_block[l]; b < g->first_block[l + 1]; b++) list_of[b] = l;
     for (size_t i = 0; i < n && !status; i++) {
         uint8_t *out = codes + i * c->code_bytes;
-        if (rows[i].slot == DIP_SEGMENT_EMPTY) {
+        if (rows[i].vector) {
             list[i] = c->list[fresh];
             memcpy(out, c->codes + fresh * c->code_bytes, c->code_bytes);
             place[i] = (uint32_t)(slots + fresh++);

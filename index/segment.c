@@ -286,6 +286,7 @@ dip_status dip_segment_write(dip_segment_writer *w, dip_segment_section section,
                              size_t length)
 {
     const uint8_t *from = bytes;
+    if (!length) return DIP_OK; /* of a segment without vectors, most sections are empty */
     dip_status status = advance(w);
     if (!status && (w->section != section || length > w->bytes[section] - w->written))
         return dip_fail(DIP_EINVAL, "section %d of '%s' is written out of turn", (int)section,

@@ -10,8 +10,8 @@
 #include "core/half.h"
 #include "core/mem.h"
 #include "core/parallel.h"
+#include "index/layout.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -45,12 +45,20 @@ static dip_status give_slots(builder *b)
         return DIP_ENOMEM;
     }
     for (size_t i = 0; i < c->n; i++) next[c->list[i]]++;
+    size_t blocks = 0;
     for (size_t l = 0; l < lists; l++) {
-        uint32_t blocks = (next[l] + DIP_NATIVE_BLOCK - 1) / DIP_NATIVE_BLOCK;
-        b->first_block[l + 1] = b->first_block[l] + blocks;
-        next[l] = b->first_block[l] * DIP_NATIVE_BLOCK;
+        uint32_t first = (uint32_t)blocks;
+        blocks += (next[l] + (size_t)DIP_NATIVE_BLOCK - 1) / DIP_NATIVE_BLOCK;
+        if (blocks > DIP_LAYOUT_MAX_COUNT / DIP_NATIVE_BLOCK) break;
+        b->first_block[l + 1] = (uint32_t)blocks;
+        next[l] = first * DIP_NATIVE_BLOCK;
     }
-    b->shape.blocks = b->first_block[lists];
+    if (blocks > DIP_LAYOUT_MAX_COUNT / DIP_NATIVE_BLOCK) {
+        dip_free(next);
+        return dip_fail(DIP_EINVAL, "%zu vectors in %zu lists are too many for index '%s'", c->n,
+                        lists, b->in->name);
+    }
+    b->shape.blocks = (uint32_t)blocks;
     for (size_t i = 0; i < c->n; i++) b->slots[i] = next[c->list[i]]++;
     dip_free(next);
     size_t slots = (size_t)b->shape.blocks * DIP_NATIVE_BLOCK;
@@ -66,7 +74,7 @@ static dip_status give_slots(builder *b)
 static void pack_centroid(const float *centroid, size_t dim, size_t at, uint8_t *bytes,
                           float *scale, float *bias)
 {
-    float largest = FLT_MIN, square = 0;
+    float largest = 1e-30F, square = 0; /* a group without lists has zeros for a centroid */
     for (size_t j = 0; j < dim; j++) {
         largest = fmaxf(largest, fabsf(centroid[j]));
         square += centroid[j] * centroid[j];

@@ -98,6 +98,63 @@ static void updates_add_and_remove(void **state)
     free(vectors), free(ids);
 }
 
+/* What remains of an index when all is removed takes in vectors again. */
+static void an_index_can_be_emptied(void **state)
+{
+    (void)state;
+    enum { BASE = 300 };
+    float *vectors = support_vectors(BASE, DIM, 2, 0, 10), scores[K];
+    uint64_t *ids = support_ids(BASE), hits[K];
+    dip_index *base = support_index(folder, "e", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM);
+    assert_ok(dip_index_update(base, folder, "none", ids, BASE, NULL, NULL, 0));
+    dip_index *none, *some;
+    dip_segment segment;
+    assert_ok(dip_index_open(&none, folder, "none"));
+    assert_int_equal(dip_index_count(none), 0);
+    assert_ok(dip_segment_open(&segment, support_path(folder, "none.segment")));
+    assert_ok(dip_segment_verify(&segment, "none"));
+    dip_segment_close(&segment);
+    assert_ok(dip_index_search(none, vectors, 1, K, NULL, NULL, 0, hits, scores));
+    assert_true(hits[0] == DIP_NO_ID);
+    assert_ok(dip_index_update(none, folder, "some", NULL, 0, vectors, ids, 7));
+    assert_ok(dip_index_open(&some, folder, "some"));
+    assert_ok(dip_index_search(some, vectors, 1, K, NULL, NULL, 0, hits, scores));
+    assert_int_equal(hits[0], ids[0]);
+    assert_int_equal(hits[7], DIP_NO_ID);
+    dip_index_close(base);
+    dip_index_close(none);
+    dip_index_close(some);
+    free(vectors), free(ids);
+}
+
+/* Opening does not read the slots, so whoever compacts looks at each: one that no vector has, and one out of range. */
+static void damaged_slots_stop_a_compaction(void **state)
+{
+    (void)state;
+    enum { BASE = 400, ROW = 5 };
+    static const uint32_t wrong[] = {DIP_SEGMENT_EMPTY, 1 << 20};
+    float *vectors = support_vectors(BASE, DIM, 4, 0, 10);
+    uint64_t *ids = support_ids(BASE);
+    for (size_t i = 0; i < 2; i++) {
+        dip_index_close(support_index(folder, "w", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM));
+        char *path = strdup(support_path(folder, "w.segment"));
+        dip_segment segment;
+        assert_ok(dip_segment_open(&segment, path));
+        size_t at = (size_t)((const uint8_t *)(segment.slots + ROW) - segment.map.bytes), length;
+        dip_segment_close(&segment);
+        char *bytes = support_read(path, &length);
+        memcpy(bytes + at, &wrong[i], sizeof wrong[i]);
+        support_write(path, bytes, length);
+        dip_index *index;
+        assert_ok(dip_index_open(&index, folder, "w"));
+        assert_fails(DIP_ECORRUPT, "names slot",
+                     dip_index_update(index, folder, "v", ids + 100, 200, NULL, NULL, 0));
+        dip_index_close(index);
+        free(bytes), free(path);
+    }
+    free(vectors), free(ids);
+}
+
 /* A flipped byte anywhere is found by a look at everything, and what opens in spite of it answers without a crash. */
 static void damage_is_found(void **state)
 {
@@ -138,6 +195,8 @@ int main(void)
         cmocka_unit_test(it_finds_what_exact_search_finds),
         cmocka_unit_test(bytes_do_not_depend_on_threads),
         cmocka_unit_test(updates_add_and_remove),
+        cmocka_unit_test(an_index_can_be_emptied),
+        cmocka_unit_test(damaged_slots_stop_a_compaction),
         cmocka_unit_test(damage_is_found),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -216,6 +216,16 @@ void append_to_list(const Parts &parts, size_t list, const uint32_t *first, cons
                                 lists->codes[list].get());
 }
 
+/*
+ * One code of a list as FAISS packs it: 32 vectors and two codes take 32 bytes, the even code 16 of them; a byte has
+ * vector v low and v + 16 high, and the bytes belong to v = 0, 8, 1, 9, ... FAISS's own accessor fails beyond 16 codes.
+ */
+unsigned packed_code(const uint8_t *packed, size_t codes, size_t vector, size_t code)
+{
+    size_t v = vector % 32, byte = v % 8 * 2 + v % 16 / 8 + code % 2 * 16;
+    return packed[(vector / 32 * codes + code / 2 * 2) * 16 + byte] >> (v / 16 * 4) & 15;
+}
+
 } // namespace
 
 int dip_omp_alone(void)
@@ -311,6 +321,26 @@ int dip_faiss_append(FaissIndex_H *index, const float *vectors, size_t n, const 
         parts.ivf->ntotal += (idx_t)n;
         parts.store->add((idx_t)n, vectors);
         parts.refine->ntotal = parts.ivf->ntotal;
+    });
+}
+
+int dip_faiss_list(const FaissIndex_H *index, size_t list, size_t *held, int64_t *locals,
+                   uint8_t *codes, dip_faiss_error *error)
+{
+    return guarded(error, [&] {
+        Parts parts(index);
+        const faiss::IndexIVFPQFastScan &ivf = *parts.ivf;
+        const faiss::BlockInvertedLists *lists = parts.lists();
+        check(lists && list < ivf.nlist, "there is no such list");
+        *held = lists->list_size(list);
+        if (locals) std::copy_n(lists->ids[list].data(), *held, locals);
+        if (!codes) return;
+        std::memset(codes, 0, *held * ivf.code_size);
+        for (size_t i = 0; i < *held * ivf.M; i++) {
+            size_t vector = i / ivf.M, m = i % ivf.M;
+            unsigned code = packed_code(lists->codes[list].get(), ivf.M2, vector, m);
+            codes[vector * ivf.code_size + m / 2] |= (uint8_t)(code << (m % 2 * 4));
+        }
     });
 }
 

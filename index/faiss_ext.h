@@ -67,6 +67,13 @@ int dip_faiss_release(struct FaissIndex_H *index, dip_faiss_error *error);
 int dip_faiss_append(struct FaissIndex_H *index, const float *vectors, size_t n,
                      const uint32_t *lists, const uint8_t *codes, dip_faiss_error *error);
 
+/**
+ * The content of a list: *held vectors, their local ids and their codes (held, code_bytes), two codes a byte, the even one
+ * low. `locals` and `codes` may be NULL, to ask for the number.
+ */
+int dip_faiss_list(const struct FaissIndex_H *index, size_t list, size_t *held, int64_t *locals,
+                   uint8_t *codes, dip_faiss_error *error);
+
 /** What a plain user of the file (Python) gets without asking: nprobe, and depth as the refinement's factor. */
 int dip_faiss_set_defaults(struct FaissIndex_H *index, size_t nprobe, float depth,
                            dip_faiss_error *error);

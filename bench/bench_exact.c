@@ -64,7 +64,7 @@ static const dip_option table[] = {
      .low = 0,
      .high = 1e6,
      .fallback = "2",
-     .help = "of processor time a measurement, at least one call"},
+     .help = "of processor time a measurement; 0: one call, not warmed up"},
     {.name = "help",
      .letter = 'h',
      .type = DIP_OPTION_FLAG,
@@ -245,7 +245,7 @@ static void row(const bench *b, const char *what, const char *body, size_t n, si
 static void measure_body(bench *b, const char *body, double sgemm)
 {
     const double peak = peak_rate(body);
-    search(b);
+    if (b->o.seconds > 0) search(b);
     bench_timing t = bench_measure(search, b, b->o.seconds, 1);
     if (b->status) return;
     row(b, "search", body, b->n, b->nq, peak, sgemm, t);

@@ -9,7 +9,7 @@
 #include "index/dot.h"
 #include "index/scan.h"
 
-enum { BLOCK = 1024 };
+enum { BLOCK = 2048 };
 
 typedef struct work {
     const dip_scan *centroids;

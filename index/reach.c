@@ -8,5 +8,8 @@ const dip_reach dip_reach_plain = REACH;
 const dip_reach *dip_reach_get(void)
 {
     const dip_cpu *cpu = dip_cpu_get();
-    return cpu->avx512 ? &dip_reach_avx512 : cpu->avx2 ? &dip_reach_avx2 : &dip_reach_plain;
+    return cpu->avx512bf16 ? &dip_reach_avx512bf16
+           : cpu->avx512   ? &dip_reach_avx512
+           : cpu->avx2     ? &dip_reach_avx2
+                           : &dip_reach_plain;
 }

@@ -26,6 +26,6 @@ typedef struct dip_reach {
 const dip_reach *dip_reach_get(void);
 
 /* Ask core/cpu.h before calling into one. */
-extern const dip_reach dip_reach_plain, dip_reach_avx2, dip_reach_avx512;
+extern const dip_reach dip_reach_plain, dip_reach_avx2, dip_reach_avx512, dip_reach_avx512bf16;
 
 #endif

@@ -7,10 +7,14 @@
 
 static float sum_of(vf v)
 {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)v);
+#else
     float lanes[LANES], sum = 0;
     vf_store(lanes, v);
     for (int i = 0; i < LANES; i++) sum += lanes[i];
     return sum;
+#endif
 }
 
 /* From a sum of n squares, each step of which may have rounded down. */

@@ -189,7 +189,9 @@ static void scan_rows(const work *w, size_t row, size_t end, unsigned worker)
     while (row < end) {
         row = fill_chunk(w, c, row, end);
         for (size_t first = 0; c->count && first < w->nq; first += DIP_BLOCK) {
-            pass p = {.first = first, .tops = w->tops + worker * w->nq + first};
+            pass p;
+            p.first = first;
+            p.tops = w->tops + worker * w->nq + first;
             for (size_t q = 0; q < DIP_BLOCK; q++) {
                 const bool there = first + q < w->nq;
                 p.slacks[q] = there ? slack_of(w, c, first + q) : 0;

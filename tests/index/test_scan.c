@@ -220,12 +220,13 @@ static void nearest_centroids_are_the_books(void **state)
 
 /* ---- the loops around the product ---- */
 
-static const dip_reach *const tables[] = {&dip_reach_plain, &dip_reach_avx2, &dip_reach_avx512};
+static const dip_reach *const tables[] = {&dip_reach_plain, &dip_reach_avx2, &dip_reach_avx512,
+                                          &dip_reach_avx512bf16};
 
 static size_t usable_tables(void)
 {
     const dip_cpu *cpu = dip_cpu_get();
-    return cpu->avx512 ? 3 : cpu->avx2 ? 2 : 1;
+    return cpu->avx512bf16 ? 4 : cpu->avx512 ? 3 : cpu->avx2 ? 2 : 1;
 }
 
 static void bounds_hold(void **state)
@@ -258,14 +259,14 @@ static void marks_are_where_the_bar_is_reached(void **state)
     (void)state;
     dip_rng rng;
     dip_rng_init(&rng, 3, 0);
-    float block[DIP_BLOCK * DIP_BLOCK], offsets[DIP_BLOCK], bars[DIP_BLOCK];
+    float block[DIP_BLOCK * DIP_BLOCK], offsets[DIP_BLOCK], bars[DIP_BLOCK], high[DIP_BLOCK];
     for (size_t i = 0; i < DIP_BLOCK * DIP_BLOCK; i++) block[i] = (float)dip_rng_below(&rng, 9);
     for (size_t i = 0; i < DIP_BLOCK; i++) offsets[i] = (float)dip_rng_below(&rng, 3);
     for (size_t i = 0; i < DIP_BLOCK; i++) bars[i] = (float)dip_rng_below(&rng, 9);
     bars[3] = INFINITY, bars[4] = -INFINITY;
     for (size_t t = 0; t < usable_tables(); t++)
         for (size_t rows = 0; rows <= DIP_BLOCK; rows += 8) {
-            uint32_t marks[DIP_BLOCK], all = 0;
+            uint32_t marks[DIP_BLOCK] = {0}, all = 0;
             uint32_t any = tables[t]->mark(block, rows, offsets, bars, marks);
             for (size_t r = 0; r < rows; r++)
                 for (size_t c = 0; c < DIP_BLOCK; c++) {
@@ -274,6 +275,8 @@ static void marks_are_where_the_bar_is_reached(void **state)
                     all |= (uint32_t)reached << c;
                 }
             assert_int_equal(any, all);
+            for (size_t c = 0; c < DIP_BLOCK; c++) high[c] = 9;
+            assert_int_equal(tables[t]->mark(block, rows, offsets, high, marks), 0);
         }
 }
 

@@ -29,7 +29,7 @@ def write(path, values):
 
 
 class IvfPq:
-    defaults = "", "nprobe=1,2,4,8,16,32,64,128 depth=2,8,32"
+    defaults = "", "nprobe=2,4,8,16,32,64,128,256 depth=2,8,32"
 
     def make(self, n, dim, fields):
         lists = int(fields.pop("lists", 2 ** round(numpy.log2(max(n, 1) ** 0.5))))

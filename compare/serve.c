@@ -40,18 +40,20 @@ static double cpu_seconds(void)
 /* Parameters that each kind of request may have; the protocol's own fields are not among them. */
 typedef struct parameter {
     const char *name;
-    size_t offset; /* of a uint32_t */
+    size_t offset;     /* of a uint32_t, or an enumeration of that size */
+    const char *words; /* "a|b", for 1 and 2; NULL: a whole number from 1 */
 } parameter;
 
 static const parameter build_parameters[] = {
-    {"lists", offsetof(dip_index_recipe, lists)},
-    {"codes", offsetof(dip_index_recipe, code_count)},
-    {NULL, 0},
+    {"lists", offsetof(dip_index_recipe, lists), NULL},
+    {"codes", offsetof(dip_index_recipe, code_count), NULL},
+    {"refine", offsetof(dip_index_recipe, refinement), "int8|half"},
+    {NULL, 0, NULL},
 };
 static const parameter search_parameters[] = {
-    {"nprobe", offsetof(dip_index_params, nprobe)},
-    {"depth", offsetof(dip_index_params, depth)},
-    {NULL, 0},
+    {"nprobe", offsetof(dip_index_params, nprobe), NULL},
+    {"depth", offsetof(dip_index_params, depth), NULL},
+    {NULL, 0, NULL},
 };
 
 static dip_status need(const dip_message *m, const char *name, const char **out)
@@ -68,6 +70,21 @@ static dip_status need_whole(const dip_message *m, const char *name, double most
         status = dip_fail(DIP_EINVAL, "%s=%g is no whole number from 1 to %.0f", name, value, most);
     if (!status) *out = (size_t)value;
     return status;
+}
+
+/* The number of the word among "a|b", from 1. */
+static dip_status take_word(const char *name, const char *word, const char *words, size_t *out)
+{
+    const char *at = words;
+    for (size_t number = 1; *at; number++) {
+        size_t length = strcspn(at, "|");
+        if (strlen(word) == length && !strncmp(at, word, length)) {
+            *out = number;
+            return DIP_OK;
+        }
+        at += length + (at[length] == '|');
+    }
+    return dip_fail(DIP_EINVAL, "%s=%s is none of %s", name, word, words);
 }
 
 static bool is_field(const char *name)
@@ -90,9 +107,11 @@ static dip_status take_parameters(const server *s, const dip_message *m, const p
         while (p->name && strcmp(p->name, m->names[i]) != 0) p++;
         if (!p->name || s->engine == DIP_ENGINE_EXACT)
             return dip_fail(DIP_EINVAL, "there is no parameter '%s' of '%s'", m->names[i], m->word);
-        dip_status status = need_whole(m, p->name, UINT32_MAX, &value);
+        dip_status status = p->words ? take_word(p->name, m->values[i], p->words, &value)
+                                     : need_whole(m, p->name, UINT32_MAX, &value);
         if (status) return status;
-        *(uint32_t *)(void *)((char *)out + p->offset) = (uint32_t)value;
+        uint32_t number = (uint32_t)value;
+        memcpy((char *)out + p->offset, &number, sizeof number);
     }
     return DIP_OK;
 }
@@ -309,7 +328,7 @@ static dip_status do_search(server *s, const dip_message *m)
 static void greet(const server *s, const char *engine)
 {
     const char *grid =
-        s->engine == DIP_ENGINE_EXACT ? "" : "nprobe=1,2,4,8,16,32,64,128 depth=2,8,32";
+        s->engine == DIP_ENGINE_EXACT ? "" : "nprobe=2,4,8,16,32,64,128,256 depth=2,8,32";
     fprintf(s->out, "ready\tprotocol=1\tengine=%s\tversion=%s\tbuild=\tsearch=%s\n", engine,
             DIPTYCH_VERSION, grid);
     fflush(s->out);
@@ -330,14 +349,23 @@ static void tell_failure(FILE *out)
     fputc('\n', out);
 }
 
+static dip_status no_engine(const char *wanted)
+{
+    char names[256] = "";
+    size_t used = 0;
+    const char *name;
+    for (size_t i = 0; (name = dip_engine_name(i)) && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", name);
+    return dip_fail(DIP_EINVAL, "there is no engine '%s'; there are %s", wanted, names);
+}
+
 dip_status dip_serve_engine(const char *engine, FILE *in, FILE *out)
 {
     server s = {.engine = dip_engine_find(engine), .out = out};
     char *line = NULL;
     size_t capacity = 0;
     bool quit = false;
-    if (s.engine == DIP_ENGINE_AUTO)
-        return dip_fail(DIP_EINVAL, "there is no engine '%s' to serve; 'exact' is one", engine);
+    if (s.engine == DIP_ENGINE_AUTO) return no_engine(engine);
     greet(&s, engine);
     while (!quit && getline(&line, &capacity, in) > 0) {
         dip_message m;

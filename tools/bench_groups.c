@@ -86,6 +86,7 @@ void dip_bench_groups_free(dip_bench_group *groups, size_t count)
 }
 
 double dip_bench_speed(const dip_result *row) { return row->qps; }
+double dip_bench_thrift(const dip_result *row) { return row->cpu_us > 0 ? 1e6 / row->cpu_us : NAN; }
 
 bool dip_bench_leads(const dip_bench_group *group, const dip_result *row, dip_bench_merit merit,
                      bool of_any)
@@ -104,20 +105,20 @@ bool dip_bench_leads(const dip_bench_group *group, const dip_result *row, dip_be
     return true;
 }
 
-double dip_bench_speed_at(const dip_bench_group *group, const char *engine, double batch,
-                          double recall)
+double dip_bench_merit_at(const dip_bench_group *group, const char *engine, double batch,
+                          double recall, dip_bench_merit merit)
 {
     const dip_result *below = NULL, *above = NULL;
     for (size_t i = 0; i < group->count; i++) {
         const dip_result *r = group->rows[i];
         if (strcmp(r->engine, engine) != 0 || r->batch != batch ||
-            !dip_bench_leads(group, r, dip_bench_speed, false))
+            !dip_bench_leads(group, r, merit, false))
             continue;
         if (r->recall < recall && (!below || r->recall > below->recall)) below = r;
         if (r->recall >= recall && (!above || r->recall < above->recall)) above = r;
     }
     if (!above) return NAN;
-    if (!below) return above->qps;
+    if (!below) return merit(above);
     double share = (recall - below->recall) / (above->recall - below->recall);
-    return exp(log(below->qps) + share * (log(above->qps) - log(below->qps)));
+    return exp(log(merit(below)) + share * (log(merit(above)) - log(merit(below))));
 }

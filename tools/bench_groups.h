@@ -22,18 +22,19 @@ void dip_bench_groups_free(dip_bench_group *groups, size_t count);
 /** What a row is judged by, beside its recall; the larger the better, NAN: not at all. */
 typedef double (*dip_bench_merit)(const dip_result *row);
 
-/** Queries a second. */
+/** Queries a second, and a second of processor time. */
 double dip_bench_speed(const dip_result *row);
+double dip_bench_thrift(const dip_result *row);
 
 /** No other row of the group with its batch (of its engine, or of any) has more recall and more merit. */
 bool dip_bench_leads(const dip_bench_group *group, const dip_result *row, dip_bench_merit merit,
                      bool of_any);
 
 /**
- * Queries a second of an engine at a recall, between two of its leading rows by the logarithm. Where all its
- * measurements reach the recall, the fastest one's; NAN: none does.
+ * An engine's merit, a positive one, at a recall: between two of its leading rows by the logarithm. Where all its
+ * measurements reach the recall, the best one's; NAN: none does.
  */
-double dip_bench_speed_at(const dip_bench_group *group, const char *engine, double batch,
-                          double recall);
+double dip_bench_merit_at(const dip_bench_group *group, const char *engine, double batch,
+                          double recall, dip_bench_merit merit);
 
 #endif

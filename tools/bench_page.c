@@ -29,13 +29,15 @@ static const char page_style[] =
     ".charts{grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}"
     ".facts{color:var(--dim);max-width:none}.facts b{color:var(--ink);font-weight:600}"
     ".note{background:var(--warn-tint);color:var(--warn);border-radius:10px;padding:9px 14px;max-width:none}"
-    "td .dim,.figures .dim{font-size:12.5px}td.lead{font-weight:650}"
+    "td .dim,.figures .dim{font-size:12.5px}td.lead{font-weight:650}td.share,th.share{padding-left:0;font-size:12.5px}"
+    "th.group{text-align:center;padding-top:8px}td.share.lead{color:var(--good)}"
     ".small td,.small th{padding:3px 12px;font-size:12.5px}.small{white-space:nowrap}"
     ".figures b{display:inline-flex;align-items:center;gap:8px}.figures b svg{width:13px;height:13px}";
 /* clang-format on */
 
 typedef struct page {
     FILE *out;
+    const dip_results *results; /* all of them: an engine has one colour on the whole page */
     const dip_bench_group *group;
     double batches[MOST_BATCHES]; /* that were measured: 1 first, all in one (0) last */
     size_t batch_count;
@@ -48,11 +50,23 @@ static void number(double value, int digits, char *out, size_t capacity)
     dip_chart_number(value, digits, out, capacity);
 }
 
+/* Is row i the first of its engine in the file? */
+static bool is_first(const dip_results *results, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (!strcmp(results->rows[j].engine, results->rows[i].engine)) return false;
+    return true;
+}
+
+/* Colours go by the order in which engines first appear in the file. */
 static size_t colour_of(const page *p, const char *engine)
 {
-    for (size_t i = 0; i < p->group->engine_count; i++)
-        if (!strcmp(p->group->engines[i], engine)) return i % DIP_PLOT_COLOURS;
-    return 0;
+    size_t colour = 0;
+    for (size_t i = 0; i < p->results->count; i++) {
+        if (!strcmp(p->results->rows[i].engine, engine)) break;
+        colour += is_first(p->results, i);
+    }
+    return colour % DIP_PLOT_COLOURS;
 }
 
 /* "M=16 / ef=40" */
@@ -159,43 +173,53 @@ static void figures(const page *p)
 
 /* ---- at equal recall ---- */
 
-static void speed_cell(const page *p, const char *engine, double batch, double target)
+static void merit_cell(const page *p, const char *engine, double batch, double target,
+                       dip_bench_merit merit)
 {
     char figure_text[48];
-    double best = 0, own = dip_bench_speed_at(p->group, engine, batch, target);
+    double best = 0, own = dip_bench_merit_at(p->group, engine, batch, target, merit);
     for (size_t i = 0; i < p->group->engine_count; i++) {
-        double speed = dip_bench_speed_at(p->group, p->group->engines[i], batch, target);
-        if (speed > best) best = speed;
+        double other = dip_bench_merit_at(p->group, p->group->engines[i], batch, target, merit);
+        if (other > best) best = other;
     }
     if (isnan(own)) {
         fputs("<td class=\"number dim\">\xe2\x80\x93</td><td></td>", p->out);
         return;
     }
     number(own, 3, figure_text, sizeof figure_text);
-    fprintf(p->out, "<td class=\"number%s\">%s</td><td class=\"dim\">", own < best ? "" : " lead",
-            figure_text);
     if (own < best)
-        fprintf(p->out, "%.2f of the best</td>", own / best);
+        fprintf(p->out, "<td class=\"number\">%s</td><td class=\"dim share\">%.2f</td>",
+                figure_text, own / best);
     else
-        fputs("the best</td>", p->out);
+        fprintf(p->out, "<td class=\"number lead\">%s</td><td class=\"share lead\">best</td>",
+                figure_text);
 }
 
 static void equal_recall(const page *p, double batch)
 {
     char words[64];
     batch_words(batch, words, sizeof words);
-    fputs("<h3>Queries a second at equal recall, ", p->out);
+    fputs("<h3>At equal recall, ", p->out);
     text(p, words);
-    fputs("</h3>\n<div class=\"scroll\"><table><tr><th>engine</th>", p->out);
+    fputs("</h3>\n<div class=\"scroll\"><table><tr><th></th>", p->out);
     for (size_t t = 0; t < TARGETS; t++)
-        fprintf(p->out, "<th class=\"number\">recall %.2f</th><th></th>", targets[t]);
+        fprintf(p->out, "<th class=\"group\" colspan=\"4\">recall %.2f</th>", targets[t]);
+    fputs("</tr>\n<tr><th>engine</th>", p->out);
+    for (size_t t = 0; t < TARGETS; t++)
+        fputs("<th class=\"number\">queries/s</th><th class=\"share\"></th>"
+              "<th class=\"number\">a CPU second</th><th class=\"share\"></th>",
+              p->out);
     fputs("</tr>\n", p->out);
     for (size_t i = 0; i < p->group->engine_count; i++) {
+        const char *engine = p->group->engines[i];
         fputs("<tr><td><span class=\"mark-key\">", p->out);
-        dip_plot_mark(p->out, colour_of(p, p->group->engines[i]));
-        text(p, p->group->engines[i]);
+        dip_plot_mark(p->out, colour_of(p, engine));
+        text(p, engine);
         fputs("</span></td>", p->out);
-        for (size_t t = 0; t < TARGETS; t++) speed_cell(p, p->group->engines[i], batch, targets[t]);
+        for (size_t t = 0; t < TARGETS; t++) {
+            merit_cell(p, engine, batch, targets[t], dip_bench_speed);
+            merit_cell(p, engine, batch, targets[t], dip_bench_thrift);
+        }
         fputs("</tr>\n", p->out);
     }
     fputs("</table></div>\n", p->out);
@@ -358,7 +382,7 @@ static void row(const page *p, const dip_result *r)
         fprintf(p->out, "</td><td class=\"number\">%.0f</td>", r->batch);
     else
         fputs("</td><td class=\"number\">all</td>", p->out);
-    fprintf(p->out, "<td class=\"number\">%.4f</td>", r->recall);
+    cell(p, r->recall, 4);
     cell(p, r->qps, 4);
     cell(p, r->qps_low, 4);
     cell(p, r->qps_high, 4);
@@ -394,6 +418,20 @@ static void everything(const page *p)
 
 /* ---- a group ---- */
 
+/* Wall times of a machine that had more to do than the comparison say little. */
+static void tell_load(const page *p)
+{
+    double most = 0, own = p->group->rows[0]->search_threads;
+    for (size_t i = 0; i < p->group->count; i++)
+        if (p->group->rows[i]->load > most) most = p->group->rows[i]->load;
+    if (most <= own + 1.5) return;
+    fprintf(p->out,
+            "<p class=\"note\">The machine had other work: a load of up to %.1f. Speeds and "
+            "latencies are too "
+            "poor then, and not equally so; compare processor times.</p>\n",
+            most);
+}
+
 static void facts(const page *p)
 {
     const dip_result *r = p->group->rows[0];
@@ -412,6 +450,7 @@ static void facts(const page *p)
                 "here",
                 100 * r->agreement);
     fputs(".</p>\n", p->out);
+    tell_load(p);
     if (!(r->changed > 0)) return;
     dip_format_count((unsigned long long)r->changed, n, sizeof n);
     fprintf(p->out,
@@ -477,7 +516,7 @@ static dip_status write_page(FILE *out, const dip_results *results)
     if (status) return status;
     head(out, results);
     for (size_t i = 0; i < count && !status; i++) {
-        page p = {.out = out, .group = &groups[i]};
+        page p = {.out = out, .results = results, .group = &groups[i]};
         status = group(&p);
     }
     foot(out);

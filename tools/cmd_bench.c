@@ -404,7 +404,8 @@ const dip_command dip_cmd_bench = {
     .text =
         "DATA is a file of vectors (.hdf5 of ann-benchmarks, .fvecs, .bvecs, .fbin, .u8bin, "
         ".i8bin,\n"
-        ".npy) or an archive. ENGINE is an engine of the index (exact, faiss, ...) or the command "
+        ".npy) or an archive. ENGINE is an engine of the index (native, faiss, exact) or the "
+        "command "
         "of a\n"
         "program that speaks the protocol of docs/bench.md, then parameters of building, a slash, "
         "and\n"

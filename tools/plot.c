@@ -24,10 +24,10 @@ const char dip_plot_style[] =
     ".chart.plot .minor{stroke:var(--grid);stroke-width:1;opacity:.55}"
     ".chart.plot g:hover>.dot{stroke:var(--ink)}"
     ".bars{background:var(--panel);border:1px solid var(--line);border-radius:12px;padding:13px 16px;display:grid;"
-    "grid-template-columns:minmax(0,1.2fr) minmax(70px,1fr) auto;gap:7px 14px;align-items:center;min-width:0}"
+    "grid-template-columns:minmax(0,1fr) auto;gap:2px 14px;align-items:center;align-content:start;min-width:0}"
     ".bars>b{grid-column:1/-1;font-weight:600}.bars .track{height:14px;border-radius:4px;background:var(--grid)}"
     ".bars .track i{display:block;height:100%;border-radius:4px;background:var(--c);min-width:3px}"
-    ".bars .value{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.bars .what{overflow-wrap:anywhere}";
+    ".bars .value{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.bars .what{grid-column:1/-1;margin-top:7px;overflow-wrap:anywhere}";
 /* clang-format on */
 
 /* ---- axes ---- */

@@ -67,8 +67,30 @@ asks /= numpy.linalg.norm(asks, axis=1)[:, None]
 true = numpy.sort(1 - asks @ base.T, axis=1)[:, :10]
 assert abs(true - f["distances"][:]).max() < 1e-5
 EOF
+    # What ann-benchmarks hands out, by both its distances.
+    /usr/bin/python3 - <<'EOF'
+import h5py, numpy
+r = numpy.random.default_rng(1)
+train, test = (r.normal(size=(n, 12)).astype("f") for n in (500, 40))
+unit = lambda a: a / numpy.linalg.norm(a, axis=1)[:, None]
+for name, apart in (("angular", 1 - unit(test) @ unit(train).T),
+                    ("euclidean", numpy.linalg.norm(test[:, None] - train[None], axis=2))):
+    with h5py.File(name + ".hdf5", "w") as f:
+        f.attrs["type"], f.attrs["distance"] = "dense", name
+        f["train"], f["test"] = train, test
+        f["neighbors"] = numpy.argsort(apart, axis=1)[:, :20].astype("i")
+        f["distances"] = numpy.sort(apart, axis=1)[:, :20].astype("f")
+EOF
+    quietly bench angular.hdf5 exact -o h --batches all
+    grep -q '"set":"angular".*"distance":"angular","n":500,"dim":12,"queries":40,"changed":500,"agreement":1,' h/results.jsonl ||
+        fail "an angular set: $(cat h/results.jsonl)"
+    quietly bench euclidean.hdf5 exact -o h --batches all --rows 499
+    grep -q '"distance":"euclidean","n":499,.*"agreement":null,' h/results.jsonl || fail "a Euclidean set: $(cat h/results.jsonl)"
+    grep -q 'The file is meant for Euclidean distance' h/report.html || fail "the page keeps the change of the problem to itself"
+    head -c 9000 angular.hdf5 >cut.hdf5
+    refused 1 "cut.hdf5' is no HDF5 file, or it was cut off" bench cut.hdf5 exact -o h
 else
-    echo "bench: h5py is not there; the result files were not read by it"
+    echo "bench: h5py is not there; HDF5 files were neither read nor written by it"
 fi
 
 # ---- again: nothing is measured twice ----

@@ -110,18 +110,40 @@ static dip_status make_known_place(dip_node **out)
     return make_box(out, world, false);
 }
 
+/* A box around a shape, on the grid of the footprints, for the many rows that are nowhere near. */
+static dip_status make_bounds(dip_node **out, dip_rect b)
+{
+    dip_status status = make(out, DIP_NODE_BOX);
+    if (status) return status;
+    /* A little wider, for rounding, and because a shape that ends at 180 touches what begins at -180. */
+    const double margin = 2 / DIP_DEGREE;
+    bool round_earth = b.east - b.west >= 360 - 3 * margin;
+    double west = round_earth ? -180 : remainder(b.west - margin, 360),
+           east = round_earth ? 180 : remainder(b.east + margin, 360);
+    (*out)->west = (int32_t)floor(west * DIP_DEGREE);
+    (*out)->south = (int32_t)floor(b.south * DIP_DEGREE);
+    (*out)->east = (int32_t)ceil(east * DIP_DEGREE);
+    (*out)->north = (int32_t)ceil(b.north * DIP_DEGREE);
+    return DIP_OK;
+}
+
 static dip_status make_region(dip_node **out, const char *text, bool json, bool within)
 {
     dip_geometry *shape;
+    dip_node *bounds = NULL, *region = NULL;
     dip_status status = dip_geometry_parse(&shape, text, json);
     if (status) return status;
-    status = make(out, DIP_NODE_REGION);
+    status = make_bounds(&bounds, dip_geometry_bounds(shape));
+    if (!status) status = make(&region, DIP_NODE_REGION);
     if (status) {
         dip_geometry_destroy(shape);
+        dip_node_free(bounds);
         return status;
     }
-    (*out)->within = within;
-    return dip_region_create(&(*out)->region, shape);
+    region->within = within;
+    status = dip_region_create(&region->region, shape);
+    dip_status joined = join(out, DIP_NODE_ALL, bounds, region);
+    return status ? status : joined;
 }
 
 /* ---- texts ---- */

@@ -2,9 +2,9 @@
  * Regions; see region.h.
  *
  * A worker has its own copy of the shape and its own tree, made when it first asks. A cell is classified when a
- * rectangle first touches it: outside, inside, or on the border, and then it is split, down to DEPTH levels or to the size
- * of the rectangle. A rectangle whose cells are all outside is outside; what inside and outside leave open is asked of
- * the shape.
+ * rectangle first touches it: outside, inside, or on the border; one on the border is split when VISITS rectangles
+ * have come, down to DEPTH levels or to the size of the rectangle. A rectangle whose cells are all outside is outside; what
+ * inside and outside leave open is asked of the shape. So the answers are the shape's, whoever has asked before.
  */
 #include "search/region.h"
 
@@ -13,13 +13,13 @@
 
 #include <stdint.h>
 
-enum { DEPTH = 10 };
+enum { DEPTH = 9, VISITS = 4 };
 
 typedef enum cell_state { UNKNOWN, OUTSIDE, INSIDE, BORDER } cell_state;
 
 typedef struct cell {
-    uint32_t state;
-    uint32_t children; /* position of the first of four; 0: not split */
+    uint16_t state, visits; /* visits: of rectangles, until it is split */
+    uint32_t children;      /* position of the first of four; 0: not split */
 } cell;
 
 typedef struct tree {
@@ -65,7 +65,7 @@ static dip_status grow(tree *t, size_t more)
 {
     if (dip_array_reserve((void **)&t->cells, &t->capacity, t->count + more, sizeof *t->cells))
         return DIP_ENOMEM;
-    for (size_t i = 0; i < more; i++) t->cells[t->count++] = (cell){UNKNOWN, 0};
+    for (size_t i = 0; i < more; i++) t->cells[t->count++] = (cell){UNKNOWN, 0, 0};
     return DIP_OK;
 }
 
@@ -103,11 +103,20 @@ static bool holds(const dip_rect *outer, const dip_rect *inner)
            outer->south <= inner->south && inner->north <= outer->north;
 }
 
-static dip_rect quarter(const dip_rect *r, int which)
+/* The four children of a cell are west and east (1) of its middle, south and north (2). */
+static dip_rect quarter(const dip_rect *r, double lon, double lat, unsigned which)
 {
-    double lon = r->west + (r->east - r->west) / 2, lat = r->south + (r->north - r->south) / 2;
     return (dip_rect){which & 1 ? lon : r->west, which & 2 ? lat : r->south,
                       which & 1 ? r->east : lon, which & 2 ? r->north : lat};
+}
+
+static dip_status split(tree *t, size_t at)
+{
+    size_t first = t->count;
+    if (t->cells[at].children) return DIP_OK;
+    dip_status status = grow(t, 4);
+    if (!status) t->cells[at].children = (uint32_t)first;
+    return status;
 }
 
 /* What the cells tell about a rectangle. */
@@ -125,20 +134,20 @@ static dip_status look(tree *t, size_t at, const dip_rect *bounds, const dip_rec
     if (t->cells[at].state != BORDER) return DIP_OK;
     bool small = bounds->east - bounds->west <= rect->east - rect->west &&
                  bounds->north - bounds->south <= rect->north - rect->south;
-    if (small || depth == DEPTH) {
+    if (small || depth == DEPTH || (!t->cells[at].children && t->cells[at].visits++ < VISITS)) {
         found->open = true;
         return DIP_OK;
     }
-    if (!t->cells[at].children) {
-        size_t first = t->count;
-        status = grow(t, 4);
-        if (status) return status;
-        t->cells[at].children = (uint32_t)first;
-    }
-    for (int i = 0; i < 4 && !status; i++) {
-        dip_rect part = quarter(bounds, i);
-        if (meet(&part, rect))
-            status = look(t, t->cells[at].children + (size_t)i, &part, rect, depth + 1, found);
+    double lon = bounds->west + (bounds->east - bounds->west) / 2,
+           lat = bounds->south + (bounds->north - bounds->south) / 2;
+    unsigned x0 = rect->west > lon, x1 = rect->east >= lon, y0 = rect->south > lat,
+             y1 = rect->north >= lat;
+    status = split(t, at);
+    for (unsigned y = y0; y <= y1 && !status; y++) {
+        for (unsigned x = x0; x <= x1 && !status; x++) {
+            dip_rect part = quarter(bounds, lon, lat, x + 2 * y);
+            status = look(t, t->cells[at].children + x + 2 * y, &part, rect, depth + 1, found);
+        }
     }
     return status;
 }

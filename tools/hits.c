@@ -98,9 +98,16 @@ void dip_hits_geojson(const dip_archive *archive, const dip_answer *answers, siz
                       FILE *out)
 {
     dip_json j;
+    uint64_t matched = 0, returned = 0;
     dip_json_start(&j, out);
     dip_json_object(&j, NULL);
     dip_json_text(&j, "type", "FeatureCollection");
+    for (size_t a = 0; a < count; a++) {
+        matched += answers[a].result->matching;
+        returned += answers[a].result->count;
+    }
+    dip_json_count(&j, "numberMatched", matched);
+    dip_json_count(&j, "numberReturned", returned);
     dip_json_array(&j, "features");
     for (size_t a = 0; a < count; a++) {
         for (size_t i = 0; i < answers[a].result->count; i++) {

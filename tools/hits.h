@@ -18,7 +18,7 @@ typedef struct dip_answer {
 dip_status dip_hits_table(const dip_archive *archive, const dip_answer *answer, FILE *out);
 /** One object a hit and line. */
 void dip_hits_json(const dip_archive *archive, const dip_answer *answer, FILE *out);
-/** One FeatureCollection of all answers' hits. */
+/** One FeatureCollection of all answers' hits; numberMatched: tiles that pass the filters, summed over the answers. */
 void dip_hits_geojson(const dip_archive *archive, const dip_answer *answers, size_t count,
                       FILE *out);
 

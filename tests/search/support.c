@@ -79,8 +79,11 @@ static uint64_t add_tile(dip_batch *batch, int which, size_t place)
 {
     enum { SIDE = 8 };
     uint8_t pixels[3][SIDE * SIDE];
-    char name[32];
+    char name[32], extra[100];
     dip_rng rng;
+    snprintf(extra, sizeof extra,
+             "{\"eo:cloud_cover\":%zu,\"tags\":[\"t%zu\",\"all\"],\"nested\":{\"a\":1}%s}",
+             place % 100, place % 4, which == S1 ? ",\"orbit\":\"ascending\"" : "");
     dip_rng_init(&rng, 11, place * 2 + (size_t)which);
     snprintf(name, sizeof name, "p%zu", place);
     double west = -10 + (double)(place % 20), south = 40 + (double)(place / 20);
@@ -93,6 +96,8 @@ static uint64_t add_tile(dip_batch *batch, int which, size_t place)
                               .east = west + 0.5,
                               .north = south + 0.5,
                               .labels = labels_of(place),
+                              .scene = place % 2 ? "odd" : "even",
+                              .extra = extra,
                               .split = place % 5 ? "train" : "test"},
                      .plane_count = which == S1 ? 2 : 3};
     for (uint32_t b = 0; b < tile.plane_count; b++) {

@@ -37,7 +37,8 @@ enum { DIM = 32, DAY = 86400, FIRST_DAY = 1577836800 /* 2020-01-01 */ };
 
 /**
  * Place i: tiles "p<i>" of s1 (bands VV, VH) and s2 (bands B04, B03, B02), half a degree wide at
- * (-10 + i % 20, 40 + i / 20), on day i, labelled water, water|wood or town, every fifth of split "test".
+ * (-10 + i % 20, 40 + i / 20), on day i, labelled water, water|wood or town, every fifth of split "test", of scene even or
+ * odd; further properties: eo:cloud_cover (i % 100), tags (["t<i % 4>", "all"]), of s1 alone orbit ("ascending").
  * Its s2 vector is random, its s1 vector is near it. Model "m" is in models/.
  */
 typedef struct fixture {

@@ -374,7 +374,8 @@ static void tell(const session *s, const asked *a)
                       a->result.matching && a->result.searched_exactly ? "; searched them exactly"
                                                                        : "");
     } else if (a->result.count < s->query.k && !thins_out(&s->query)) {
-        dip_tool_note(s->tool, "there are only %zu tiles to be hits", a->result.count);
+        dip_format_things(a->result.count, "tile", matching, sizeof matching);
+        dip_tool_note(s->tool, "no more than %s can be found", matching);
     }
     if (thins_out(&s->query) && a->result.count < s->query.k)
         dip_tool_note(s->tool, "%zu hit%s to what was asked of score and distance", a->result.count,

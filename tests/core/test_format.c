@@ -22,25 +22,24 @@ static void counts_and_their_nouns(void **state)
 static void times_and_bytes(void **state)
 {
     (void)state;
+    static const struct {
+        double seconds;
+        const char *want;
+    } times[] = {{0, "0 s"},     {0.26, "0.3 s"},   {9.97, "10 s"},
+                 {59.4, "59 s"}, {110, "1 m 50 s"}, {11100, "3 h 05 m"}};
+    static const struct {
+        unsigned long long bytes;
+        const char *want;
+    } sizes[] = {{999, "999 B"}, {999999, "1.0 MB"}, {1840000000, "1.8 GB"}};
     char text[40];
-    dip_format_seconds(59.4, text, sizeof text);
-    assert_string_equal(text, "59 s");
-    dip_format_seconds(0.26, text, sizeof text);
-    assert_string_equal(text, "0.3 s");
-    dip_format_seconds(9.97, text, sizeof text);
-    assert_string_equal(text, "10 s");
-    dip_format_seconds(0, text, sizeof text);
-    assert_string_equal(text, "0 s");
-    dip_format_seconds(110, text, sizeof text);
-    assert_string_equal(text, "1 m 50 s");
-    dip_format_seconds(11100, text, sizeof text);
-    assert_string_equal(text, "3 h 05 m");
-    dip_format_bytes(999, text, sizeof text);
-    assert_string_equal(text, "999 B");
-    dip_format_bytes(999999, text, sizeof text);
-    assert_string_equal(text, "1.0 MB");
-    dip_format_bytes(1840000000, text, sizeof text);
-    assert_string_equal(text, "1.8 GB");
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        dip_format_seconds(times[i].seconds, text, sizeof text);
+        assert_string_equal(text, times[i].want);
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        dip_format_bytes(sizes[i].bytes, text, sizeof text);
+        assert_string_equal(text, sizes[i].want);
+    }
 }
 
 int main(void)

@@ -114,7 +114,7 @@ static size_t scan(const dip_native_run *run, float threshold, dip_native_candid
     for (size_t b = run->block; b < run->block + run->blocks; b++) {
         const uint8_t *codes = run->codes + b * bytes;
         const uint16_t *terms = run->terms + b * DIP_NATIVE_BLOCK;
-        for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)codes + bytes + i, 3);
+        prefetch_ahead(run, b - run->block, bytes);
         sums s = add_block(run, codes);
         /* Back in the order of the vectors: the even and the odd position of each 16 bits take turns. */
         __m256i first = _mm256_unpacklo_epi16(s.even, s.odd);

@@ -50,6 +50,7 @@ typedef struct dip_native_run {
     const uint8_t *tables;
     size_t groups;
     size_t block, blocks; /* the run */
+    size_t ahead;         /* block from which on as many are prefetched: the next run */
     float unit, base;
     uint32_t probe;
 } dip_native_run;

@@ -22,13 +22,16 @@
 enum {
     RUN = 8,            /* blocks of codes between two looks at what was found */
     SCORE_BLOCK = 256,  /* lists between two such looks */
-    LEAST_LISTS = 512,  /* that are ranked by their own centroids, if there are as many */
-    LISTS_A_PROBE = 12, /* the same for each list that is scanned */
+    LEAST_LISTS = 1024, /* that are ranked by their own centroids, if there are as many */
+    LISTS_A_PROBE = 24, /* the same for each list that is scanned */
     SHORTLIST_MORE = 8, /* beside the nprobe nearest by bytes and a quarter more */
     GROWTH = 4,
     QUERY_BLOCK = 4, /* queries of one task */
     LINE = 64,
 };
+
+/* How far behind the last hit a candidate may be by its codes and still be refined, in spreads of the codes' error. */
+static const float MARGIN = 3;
 
 /* ---- scratch ---- */
 
@@ -200,51 +203,6 @@ static void choose_lists(job *j)
     }
 }
 
-/* Drops the candidates from `first` on that cannot be hits; a row out of range is damage, and no hit either. */
-static void drop_forbidden(job *j, size_t first)
-{
-    const dip_id_table *table = &j->index->table;
-    const uint64_t *bits = j->request->rows.bits;
-    dip_native_candidate *c = j->s->found;
-    size_t kept = first;
-    for (size_t i = first; i < j->found; i++) {
-        uint32_t row = j->native->segment.rows[c[i].slot];
-        if (row < j->native->segment.shape.count &&
-            (bits ? dip_bit(bits, row) : !dip_bit(table->removed, row)))
-            c[kept++] = c[i];
-    }
-    j->found = kept;
-}
-
-/* Candidates of the chosen lists (s->order), at most `fetch`. */
-static void scan_lists(job *j, const dip_native_levels *levels)
-{
-    const uint32_t *lists = j->s->order;
-    const dip_segment *g = &j->native->segment;
-    bool filtered = j->request->rows.bits || j->index->table.removed;
-    float threshold = -FLT_MAX;
-    dip_native_run run = {.codes = g->codes,
-                          .terms = g->terms,
-                          .tables = j->s->tables,
-                          .groups =
-                              rounded(g->shape.code_count, DIP_NATIVE_GROUP) / DIP_NATIVE_GROUP,
-                          .unit = levels->unit};
-    j->found = 0;
-    for (size_t i = 0; i < j->nprobe; i++) {
-        size_t end = g->first_block[lists[i] + 1];
-        run.base = j->s->products[i] + levels->base;
-        run.probe = (uint32_t)i;
-        for (run.block = g->first_block[lists[i]]; run.block < end; run.block += run.blocks) {
-            run.blocks = smaller(end - run.block, RUN);
-            size_t before = j->found;
-            j->found += j->native->kernel->scan(&run, threshold, j->s->found + j->found);
-            if (filtered) drop_forbidden(j, before);
-            if (j->found >= 2 * j->fetch + RUN * DIP_NATIVE_BLOCK) shrink(j, j->fetch, &threshold);
-        }
-    }
-    shrink(j, j->fetch, &threshold);
-}
-
 static const uint8_t *record(const dip_segment *g, size_t slot, size_t stride)
 {
     return g->refinement + slot * stride;
@@ -300,25 +258,109 @@ static void scan_delta(job *j, dip_topk *top)
     }
 }
 
-/* The best of the candidates to the request's row; returns the number of hits. */
-static size_t finish(job *j, size_t query, float base, dip_topk *top)
+/* The score by codes below which no candidate is refined. */
+static float bar_of(const job *j, const dip_topk *top)
+{
+    if (!dip_topk_full(top)) return -FLT_MAX;
+    return top->entries[0].score - MARGIN * j->native->segment.shape.spread;
+}
+
+/* Scores the candidates first .. end - 1 that may still be among the best. */
+static void refine(job *j, size_t first, size_t end, float base, dip_topk *top)
 {
     const dip_segment *g = &j->native->segment;
-    const dip_request *r = j->request;
-    size_t stride = dip_segment_refine_bytes(&g->shape);
-    for (size_t i = 0; i < j->found; i++) {
-        const uint8_t *bytes = record(g, j->s->found[i].slot, stride);
+    size_t stride = dip_segment_refine_bytes(&g->shape), kept = first;
+    dip_native_candidate *c = j->s->found;
+    float bar = bar_of(j, top);
+    for (size_t i = first; i < end; i++) {
+        if (c[i].score < bar) continue;
+        c[kept++] = c[i];
+        const uint8_t *bytes = record(g, c[i].slot, stride);
         for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
         __builtin_prefetch(bytes + stride - 1);
-        __builtin_prefetch(&g->rows[j->s->found[i].slot]);
+        __builtin_prefetch(&g->rows[c[i].slot]);
     }
-    for (size_t i = 0; i < j->found; i++) {
-        const dip_native_candidate *c = &j->s->found[i];
-        uint32_t row = g->rows[c->slot];
+    for (size_t i = first; i < kept; i++) {
+        uint32_t row = g->rows[c[i].slot];
         if (row >= g->shape.count) continue;
-        float product = j->s->products[c->probe] + base;
-        push(top, refined(j->native, j->query, j->s->entries, c->slot, product), g, row);
+        float product = j->s->products[c[i].probe] + base;
+        push(top, refined(j->native, j->query, j->s->entries, c[i].slot, product), g, row);
     }
+}
+
+/* Drops the candidates from `first` on that cannot be hits; a row out of range is damage, and no hit either. */
+static void drop_forbidden(job *j, size_t first)
+{
+    const dip_id_table *table = &j->index->table;
+    const uint64_t *bits = j->request->rows.bits;
+    dip_native_candidate *c = j->s->found;
+    size_t kept = first;
+    for (size_t i = first; i < j->found; i++) {
+        uint32_t row = j->native->segment.rows[c[i].slot];
+        if (row < j->native->segment.shape.count &&
+            (bits ? dip_bit(bits, row) : !dip_bit(table->removed, row)))
+            c[kept++] = c[i];
+    }
+    j->found = kept;
+}
+
+/*
+ * Refines the best by their codes, and keeps of the others those whose codes may err by as much as they are behind, at
+ * most `fetch`; the threshold follows.
+ */
+static void digest(job *j, float base, dip_topk *top, float *threshold)
+{
+    dip_native_candidate *c = j->s->found;
+    size_t best = smaller(j->found, 2 * j->room), kept = 0;
+    dip_best_select(c, j->found, best);
+    refine(j, 0, best, base, top);
+    float bar = bar_of(j, top);
+    for (size_t i = best; i < j->found; i++)
+        if (c[i].score >= bar) c[kept++] = c[i];
+    j->found = kept;
+    *threshold = bar > *threshold ? bar : *threshold;
+    shrink(j, j->fetch, threshold);
+}
+
+/* Candidates of the chosen lists (s->order), at most `fetch`. */
+static void scan_lists(job *j, const dip_native_levels *levels, dip_topk *top)
+{
+    const uint32_t *lists = j->s->order;
+    const dip_segment *g = &j->native->segment;
+    bool filtered = j->request->rows.bits || j->index->table.removed;
+    float threshold = -FLT_MAX;
+    dip_native_run run = {.codes = g->codes,
+                          .terms = g->terms,
+                          .tables = j->s->tables,
+                          .groups =
+                              rounded(g->shape.code_count, DIP_NATIVE_GROUP) / DIP_NATIVE_GROUP,
+                          .unit = levels->unit};
+    j->found = 0;
+    for (size_t i = 0; i < j->nprobe; i++) {
+        size_t end = g->first_block[lists[i] + 1];
+        size_t next = g->first_block[lists[i + 1 < j->nprobe ? i + 1 : i]];
+        run.base = j->s->products[i] + levels->base;
+        run.probe = (uint32_t)i;
+        for (run.block = g->first_block[lists[i]]; run.block < end; run.block += run.blocks) {
+            run.blocks = smaller(end - run.block, RUN);
+            run.ahead = run.block + run.blocks < end ? run.block + run.blocks : next;
+            size_t before = j->found;
+            j->found += j->native->kernel->scan(&run, threshold, j->s->found + j->found);
+            if (filtered) drop_forbidden(j, before);
+            if (j->found >= 2 * j->fetch + RUN * DIP_NATIVE_BLOCK)
+                digest(j, levels->base, top, &threshold);
+        }
+    }
+    shrink(j, j->fetch, &threshold);
+}
+
+/* What is left of the candidates, and the delta, to the request's row; returns the number of hits. */
+static size_t finish(job *j, size_t query, float base, dip_topk *top)
+{
+    const dip_request *r = j->request;
+    float threshold = -FLT_MAX;
+    digest(j, base, top, &threshold);
+    refine(j, 0, j->found, base, top);
     scan_delta(j, top);
     size_t hits = top->size;
     dip_topk_finish(top, r->k, r->ids + query * r->k, r->scores + query * r->k);
@@ -348,7 +390,7 @@ static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
     }
     dip_native_levels levels = j->native->kernel->tables(
         j->query, g->codebook, codes, g->shape.dim / codes, j->s->entries, j->s->tables);
-    scan_lists(j, &levels);
+    scan_lists(j, &levels, top);
     *hits = finish(j, query, levels.base, top);
     return DIP_OK;
 }

@@ -7,6 +7,14 @@
 #include <float.h>
 #include <string.h>
 
+/* Asks for the codes of a block that is scanned a run later. */
+static inline void prefetch_ahead(const dip_native_run *run, size_t block, size_t bytes)
+{
+    const uint8_t *codes = run->codes + (run->ahead + block) * bytes;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(codes + i);
+    __builtin_prefetch(run->terms + (run->ahead + block) * DIP_NATIVE_BLOCK);
+}
+
 static inline float code_entries(const float *query, const float *codebook, size_t sub, float *out,
                                  float *range)
 {

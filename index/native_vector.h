@@ -69,7 +69,7 @@ static size_t scan(const dip_native_run *run, float threshold, dip_native_candid
         const uint8_t *codes = run->codes + b * bytes;
         const uint16_t *terms = run->terms + b * DIP_NATIVE_BLOCK;
         __m256i even, odd;
-        for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)codes + 2 * bytes + i, 3);
+        prefetch_ahead(run, b - run->block, bytes);
         add_block(run, codes, &even, &odd);
         /* Back in the order of the vectors: the even and the odd position of each 16 bits take turns. */
         __m256i first = _mm256_unpacklo_epi16(even, odd), second = _mm256_unpackhi_epi16(even, odd);

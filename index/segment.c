@@ -25,7 +25,8 @@ typedef struct raw_header {
     char magic[8];
     uint32_t version, dim;
     uint64_t count;
-    uint32_t lists, groups, code_count, refinement, blocks, nprobe, depth, zero;
+    uint32_t lists, groups, code_count, refinement, blocks, nprobe, depth;
+    float spread;
     uint64_t seed;
     raw_section section[DIP_SEGMENT_SECTIONS];
     uint64_t header_hash;
@@ -104,7 +105,7 @@ static dip_status check_header(const raw_header *raw, const char *path)
                 raw->lists && raw->groups && raw->groups <= raw->lists && raw->code_count &&
                 raw->code_count <= DIP_MOST_CODES && raw->dim % raw->code_count == 0 &&
                 (raw->refinement == DIP_REFINE_INT8 || raw->refinement == DIP_REFINE_HALF) &&
-                raw->nprobe && raw->depth &&
+                raw->nprobe && raw->depth && raw->spread >= 0 && raw->spread <= 1 &&
                 raw->blocks <= DIP_LAYOUT_MAX_COUNT / DIP_NATIVE_BLOCK &&
                 (uint64_t)raw->blocks * DIP_NATIVE_BLOCK >= raw->count;
     return fine ? DIP_OK : damaged(path, "its counts are impossible");
@@ -172,9 +173,9 @@ static dip_status read_map(dip_segment *s, const char *path)
     memcpy(&raw, s->map.bytes, sizeof raw);
     dip_status status = check_header(&raw, path);
     if (status) return status;
-    s->shape =
-        (dip_segment_shape){raw.dim,    raw.lists,  raw.groups, raw.code_count, raw.refinement,
-                            raw.blocks, raw.nprobe, raw.depth,  raw.count,      raw.seed};
+    s->shape = (dip_segment_shape){raw.dim,        raw.lists,  raw.groups, raw.code_count,
+                                   raw.refinement, raw.blocks, raw.nprobe, raw.depth,
+                                   raw.count,      raw.seed,   raw.spread};
     status = check_sections(&raw, &s->map, &s->shape, path);
     if (status) return status;
     point(s, &raw);
@@ -316,6 +317,7 @@ static dip_status write_header(dip_segment_writer *w)
                       .blocks = s->blocks,
                       .nprobe = s->nprobe,
                       .depth = s->depth,
+                      .spread = s->spread,
                       .seed = s->seed};
     memcpy(raw.magic, magic, sizeof magic);
     for (unsigned i = 0; i < DIP_SEGMENT_SECTIONS; i++)

@@ -17,7 +17,7 @@
  *       40    4  blocks
  *       44    4  nprobe           the operating point until somebody tunes
  *       48    4  depth
- *       52    4  0
+ *       52    4  float32 spread: root mean square of a component of x - c - r
  *       56    8  seed
  *       64   16 x 24  sections, in the order of dip_segment_section: offset, bytes, XXH3
  *      448    8  XXH3 of bytes 0..447
@@ -71,6 +71,7 @@ typedef enum dip_segment_section {
 typedef struct dip_segment_shape {
     uint32_t dim, lists, groups, code_count, refinement, blocks, nprobe, depth;
     uint64_t count, seed;
+    float spread;
 } dip_segment_shape;
 
 /** A mapped segment; pointers go into the map. */

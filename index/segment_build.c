@@ -247,6 +247,23 @@ static dip_status write_column(column *c, bool by_row)
     return status;
 }
 
+/* Of every so manyth row with a vector; where none has one, as the old segment says. */
+static float measure_spread(const builder *b)
+{
+    enum { SAMPLES = 4096 };
+    size_t n = b->coded->n, dim = b->shape.dim, count = 0;
+    double sum = 0;
+    for (size_t i = 0; i < SAMPLES && i < n && !b->in->place; i++, count++) {
+        size_t row = n <= SAMPLES ? i : (size_t)((uint64_t)i * n / SAMPLES);
+        for (size_t j = 0; j < dim; j++) {
+            double e = (double)(b->in->vectors[row * dim + j] - dip_coded_value(b->coded, row, j));
+            sum += e * e;
+        }
+    }
+    if (!count) return b->in->old ? b->in->old->shape.spread : 0;
+    return (float)sqrt(sum / (double)(count * dim));
+}
+
 static dip_status write_slots(builder *b)
 {
     size_t slots = (size_t)b->shape.blocks * DIP_NATIVE_BLOCK, n = b->coded->n;
@@ -281,6 +298,7 @@ dip_status dip_segment_build(const char *path, const dip_segment_input *in)
                                   .depth = in->depth,
                                   .count = c->n,
                                   .seed = in->seed};
+    b.shape.spread = measure_spread(&b);
     dip_status status = give_slots(&b);
     if (!status) status = dip_segment_begin(&writer, path, &b.shape);
     if (!status) {

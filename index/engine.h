@@ -22,11 +22,12 @@ struct dip_index {
     void *state; /* the engine's */
 };
 
-/** The rows that can be hits: live ones, and of those the allowed ones. */
+/** The rows that can be hits: live ones, and of those the allowed ones; without list and bits every live row. */
 typedef struct dip_rows {
     size_t count;
-    const uint32_t *list; /* all of them, in the order of their ids; NULL: every live row */
-    const uint64_t *bits; /* the same as a bitmap; NULL if `list` is NULL */
+    const uint32_t
+        *list; /* few: all of them, in the order of their ids. Engines do not see such requests */
+    const uint64_t *bits; /* many: a bit a row */
 } dip_rows;
 
 typedef struct dip_request {

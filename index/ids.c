@@ -142,3 +142,17 @@ size_t dip_id_table_select(const dip_id_table *table, const uint64_t *wanted, si
     }
     return found;
 }
+
+size_t dip_id_table_mark(const dip_id_table *table, const uint64_t *wanted, size_t n,
+                         uint64_t *bits)
+{
+    size_t found = 0, at = 0;
+    for (size_t i = 0; i < n && at < table->live; i++) {
+        while (at < table->live && table->sorted[at] < wanted[i]) at++;
+        if (at == table->live || table->sorted[at] != wanted[i]) continue;
+        dip_bit_set(bits, table->locals ? table->locals[at] : at);
+        at++;
+        found++;
+    }
+    return found;
+}

@@ -37,4 +37,8 @@ uint32_t dip_id_table_find(const dip_id_table *table, uint64_t id);
 size_t dip_id_table_select(const dip_id_table *table, const uint64_t *wanted, size_t n,
                            uint32_t *locals);
 
+/** The same as bits (a bit a row, zeros before). */
+size_t dip_id_table_mark(const dip_id_table *table, const uint64_t *wanted, size_t n,
+                         uint64_t *bits);
+
 #endif

@@ -450,7 +450,7 @@ dip_status dip_native_search(const dip_index *index, const dip_request *request)
     if (w.room == 0) return dip_search_rows(index, request, 0, request->nq);
     double scale = (double)count / (double)rows->count;
     double fetch = ceil((double)request->params.depth * (double)w.room * scale);
-    double nprobe = rows->list ? ceil(request->params.nprobe * scale) : request->params.nprobe;
+    double nprobe = rows->bits ? ceil(request->params.nprobe * scale) : request->params.nprobe;
     w.fetch = fetch < (double)count ? (size_t)fetch : count;
     w.nprobe = nprobe < (double)lists ? (size_t)nprobe : lists;
     return dip_parallel_for((request->nq + QUERY_BLOCK - 1) / QUERY_BLOCK, run_block, &w);

@@ -17,7 +17,13 @@ enum {
     SCORE_BLOCK = 1024,
 };
 
-/* Every live row of the index, when the request has no list: by number, since the list would be the identity. */
+static bool can_be_hit(const dip_id_table *table, const dip_rows *rows, size_t row)
+{
+    if (rows->bits) return dip_bit(rows->bits, row);
+    return !table->removed || !dip_bit(table->removed, row);
+}
+
+/* The rows from *at on that can be hits, a block of them; *at counts in the list, or in all rows. */
 static size_t next_rows(const dip_index *index, const dip_rows *rows, size_t *at, uint32_t *block)
 {
     size_t n = 0;
@@ -25,9 +31,8 @@ static size_t next_rows(const dip_index *index, const dip_rows *rows, size_t *at
         for (; n < SCORE_BLOCK && *at < rows->count; ++*at) block[n++] = rows->list[*at];
         return n;
     }
-    const dip_id_table *table = &index->table;
-    for (; n < SCORE_BLOCK && *at < table->count; ++*at)
-        if (!table->removed || !dip_bit(table->removed, *at)) block[n++] = (uint32_t)*at;
+    for (; n < SCORE_BLOCK && *at < index->table.count; ++*at)
+        if (can_be_hit(&index->table, rows, *at)) block[n++] = (uint32_t)*at;
     return n;
 }
 
@@ -86,22 +91,26 @@ static dip_status check_queries(const float *queries, size_t nq, size_t dim)
     return DIP_OK;
 }
 
-/* Turns allowed ids into rows; *list and *bits are the caller's to free. */
+static bool narrow(const dip_index *index, size_t rows)
+{
+    return rows <= NARROW || rows <= index->table.count / NARROW_FRACTION;
+}
+
+/* Turns allowed ids into rows: few into a list, many into bits, which are the caller's to free. */
 static dip_status make_rows(const dip_index *index, const uint64_t *allow, size_t allow_count,
                             dip_rows *out, uint32_t **list, uint64_t **bits)
 {
     const dip_id_table *table = &index->table;
-    *list = dip_alloc(allow_count * sizeof **list);
-    *bits = dip_calloc(dip_bit_words(table->count) + 1, sizeof **bits);
-    if (!*list || !*bits) return DIP_ENOMEM;
-    *out = (dip_rows){dip_id_table_select(table, allow, allow_count, *list), *list, *bits};
-    for (size_t i = 0; i < out->count; i++) dip_bit_set(*bits, (*list)[i]);
+    if (narrow(index, allow_count)) {
+        *list = dip_alloc((allow_count + 1) * sizeof **list);
+        if (!*list) return DIP_ENOMEM;
+        *out = (dip_rows){dip_id_table_select(table, allow, allow_count, *list), *list, NULL};
+    } else {
+        *bits = dip_calloc(dip_bit_words(table->count) + 1, sizeof **bits);
+        if (!*bits) return DIP_ENOMEM;
+        *out = (dip_rows){dip_id_table_mark(table, allow, allow_count, *bits), NULL, *bits};
+    }
     return DIP_OK;
-}
-
-static bool narrow(const dip_index *index, size_t rows)
-{
-    return rows <= NARROW || rows <= index->table.count / NARROW_FRACTION;
 }
 
 bool dip_index_compares_all(const dip_index *index, size_t allow_count)
@@ -111,7 +120,7 @@ bool dip_index_compares_all(const dip_index *index, size_t allow_count)
 
 static dip_status run(const dip_index *index, const dip_request *r)
 {
-    if (r->rows.list && narrow(index, r->rows.count)) return dip_search_rows(index, r, 0, r->nq);
+    if (r->rows.list) return dip_search_rows(index, r, 0, r->nq);
     return index->ops->search(index, r);
 }
 

@@ -40,6 +40,7 @@ static void become(char *const *command, char *const *environment, int in, int o
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpgid(0, 0);
+    signal(SIGPIPE, SIG_DFL);
     if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0)
         execvpe(command[0], command, environment);
     _exit(NOT_FOUND);

@@ -32,7 +32,7 @@ static const char page_style[] =
     "td .dim,.figures .dim{font-size:12.5px}td.lead{font-weight:650}td.share,th.share{padding-left:0;font-size:12.5px}"
     "th.group{text-align:center;padding-top:8px}td.share.lead{color:var(--good)}"
     ".small td,.small th{padding:3px 12px;font-size:12.5px}.small{white-space:nowrap}"
-    ".figures b{display:inline-flex;align-items:center;gap:8px}.figures b svg{width:13px;height:13px}";
+    ".figures b{display:inline-flex;align-items:center;gap:8px}.figures b svg{width:13px;height:13px;flex:none;overflow:visible}";
 /* clang-format on */
 
 typedef struct page {

@@ -59,7 +59,7 @@ static double place(const axis *a, double value)
 void dip_chart_number(double value, int digits, char *out, size_t capacity)
 {
     double size = fabs(value);
-    int places = size > 0 ? digits - 1 - (int)floor(log10(size)) : 0;
+    int places = isfinite(size) && size > 0 ? digits - 1 - (int)floor(log10(size)) : 0;
     if (!isfinite(value)) {
         snprintf(out, capacity, "-");
     } else if (size >= 1000 && size < 1e15) {

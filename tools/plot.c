@@ -15,7 +15,7 @@ const char dip_plot_style[] =
     "--c6:#dcbb58;--c7:#aab4be}}"
     ".c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}"
     ".c6{--c:var(--c6)}.c7{--c:var(--c7)}"
-    ".plot .key::before{display:none}.plot .key,.mark-key{display:inline-flex;align-items:center;gap:6px}"
+    ".plot .key::before{display:none}.plot .key,.mark-key{display:inline-flex;align-items:center;gap:6px;white-space:nowrap}"
     ".mark-key svg,.plot .key svg{display:inline-block;width:13px;height:13px;flex:none;overflow:visible}"
     ".chart.plot path.line{stroke:var(--c);stroke-width:2}"
     ".chart.plot path.band{stroke:var(--line);stroke-width:13;opacity:.75}"

@@ -98,6 +98,26 @@ static void lines_of_others_are_refused(void **state)
     }
 }
 
+static void memory_may_run_out(void **state)
+{
+    (void)state;
+    const char *path = support_path("m.jsonl");
+    const dip_result row = make("a", "x=1", 1, 0.5);
+    dip_status status = DIP_ENOMEM;
+    for (size_t n = 1; status && n < 100; n++) {
+        dip_results results;
+        dip_mem_fail_after(n);
+        status = dip_results_open(&results, path);
+        if (!status) {
+            status = dip_results_add(&results, &row);
+            dip_results_close(&results);
+        }
+        dip_mem_fail_after(0);
+        assert_true(status == DIP_OK || status == DIP_ENOMEM);
+    }
+    assert_int_equal(status, DIP_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +125,7 @@ int main(void)
         cmocka_unit_test(the_same_measurement_is_found_by_what_it_is),
         cmocka_unit_test(a_torn_end_is_cut_off),
         cmocka_unit_test(lines_of_others_are_refused),
+        cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, support_cleanup);
 }

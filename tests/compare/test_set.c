@@ -232,6 +232,46 @@ static void threads_do_not_matter(void **state)
     dip_set_close(&set);
 }
 
+/* Everything from a file to a recall, in a cache of its own so that nothing is found there. */
+static dip_status go_all_the_way(const char *base, const char *queries, const char *cache)
+{
+    dip_set set = {.k = 0};
+    dip_points p = {.rows = 0}, q = {.rows = 0};
+    int32_t ids[QUERIES * K] = {0};
+    float scores[QUERIES * K];
+    double recall;
+    dip_status status = dip_folder_create(cache);
+    if (!status) status = dip_points_open(&p, base, NULL);
+    if (!status) status = dip_points_open(&q, queries, NULL);
+    if (!status) status = dip_unit_table_make(&set.base, &p, cache, 0, NULL);
+    if (!status) status = dip_unit_table_make(&set.queries, &q, cache, 0, NULL);
+    if (!status) status = dip_set_find_truth(&set, cache, K, NULL);
+    if (!status) status = dip_set_recall(&set, ids, K, 1e-6, &recall, scores);
+    dip_points_close(&p);
+    dip_points_close(&q);
+    dip_set_close(&set);
+    return status;
+}
+
+static void memory_may_run_out(void **state)
+{
+    (void)state;
+    const char *base = write_vectors("base.fbin", ROWS, DIM, 1, 3);
+    const char *queries = write_vectors("queries.fbin", QUERIES, DIM, 2, 0.1F);
+    const char *cache = support_path("cache");
+    dip_status status = DIP_ENOMEM;
+    size_t n = 1;
+    for (; status && n < 500; n++) {
+        assert_ok(dip_file_remove(cache));
+        dip_mem_fail_after(n);
+        status = go_all_the_way(base, queries, cache);
+        dip_mem_fail_after(0);
+        assert_true(status == DIP_OK || status == DIP_ENOMEM);
+    }
+    assert_int_equal(status, DIP_OK);
+    assert_true(n > 20);
+}
+
 /* ---- real descriptors, whose true neighbours somebody else found ---- */
 
 /*
@@ -289,6 +329,7 @@ int main(void)
         cmocka_unit_test(ties_and_repetitions_count_once),
         cmocka_unit_test(scores_stand_beside_the_answers),
         cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(memory_may_run_out),
         cmocka_unit_test(real_descriptors_have_the_neighbours_that_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, support_cleanup);

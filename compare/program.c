@@ -28,6 +28,7 @@ struct dip_program {
     int to, from; /* -1: closed */
     char *name, *errors;
     const dip_progress *progress;
+    bool busy; /* it owes an answer */
     dip_message ready;
     size_t used; /* of the bytes read and not yet taken */
     char buffer[DIP_MESSAGE_LONGEST];
@@ -207,6 +208,7 @@ static dip_status greet(dip_program *p)
     if (status) return status;
     if (!strcmp(p->ready.word, "ready"))
         status = dip_message_number(&p->ready, "protocol", &version);
+    p->busy = false;
     if (!status && version == PROTOCOL && dip_message_get(&p->ready, "engine")) return DIP_OK;
     return dip_fail(DIP_EFORMAT,
                     "'%s' does not speak protocol %d of docs/bench.md: its first line is '%.60s'",
@@ -219,6 +221,7 @@ dip_status dip_program_start(dip_program **out, char *const *command, unsigned t
     dip_program *p = dip_calloc(1, sizeof *p);
     if (!p) return DIP_ENOMEM;
     p->to = p->from = -1;
+    p->busy = true; /* it owes its greeting */
     p->progress = progress;
     p->name = dip_strdup(command[0]);
     p->errors = dip_strdup(errors_path);
@@ -236,8 +239,10 @@ const dip_message *dip_program_ready(const dip_program *program) { return &progr
 
 dip_status dip_program_ask(dip_program *p, const char *line, const char *phase, dip_message *answer)
 {
+    p->busy = true;
     dip_status status = send_line(p, line);
     if (!status) status = wait_for(p, phase, answer);
+    p->busy = status != DIP_OK;
     if (status || strcmp(answer->word, "error") != 0) return status;
     const char *text = dip_message_get(answer, "text");
     dip_fail(DIP_EINVAL, "%s: %s", dip_message_get(&p->ready, "engine"), text ? text : "it failed");
@@ -264,7 +269,8 @@ void dip_program_stop(dip_program *p)
     if (!p) return;
     if (p->to >= 0) close(p->to);
     if (p->from >= 0) close(p->from);
-    if (p->pid > 0 && (!p->ready.word || !reap(p, EXIT_WAIT_MS, &state))) kill(p->pid, SIGKILL);
+    /* One that is at work would go on for as long as that takes. */
+    if (p->pid > 0 && (p->busy || !reap(p, EXIT_WAIT_MS, &state))) kill(p->pid, SIGKILL);
     reap(p, EXIT_WAIT_MS, &state);
     dip_message_fini(&p->ready);
     dip_free(p->name);

@@ -182,9 +182,15 @@ kill -INT $pid
 code=0
 wait $pid || code=$?
 same $code 130 "exit status after Ctrl-C"
+grep -q 'stopped; what was finished is kept' err || fail "after Ctrl-C: said $(cat err)"
 ! kill -0 "$(cat sleeps)" 2>/dev/null || fail "the program outlives the comparison"
 grep -q '"engine":"exact"' s/results.jsonl || fail "what was measured before Ctrl-C is lost"
 [ -s s/report.html ] || fail "no page after Ctrl-C"
+
+# ---- a file of engines, and a third of them ----
+printf '# engines\n\nexact   # the truth\nfaiss lists=4 / nprobe=4\nnative lists=4 / nprobe=4\n' >plan
+quietly bench base.u8bin --plan plan --queries asks.u8bin -o p --batches all --repeats 1
+same "$(grep -o '"engine":"[a-z]*"' p/results.jsonl | tr '\n' ' ')" '"engine":"exact" "engine":"faiss" "engine":"native" ' "engines of the plan"
 
 # ---- mistakes ----
 refused 2 "--batches '0' is not a list" bench base.u8bin --queries asks.u8bin --batches 0

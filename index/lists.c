@@ -48,7 +48,10 @@ static void nearest_groups(const float *products, const float *half_norms, size_
                            size_t probed, uint32_t *out)
 {
     float cost[PROBED_GROUPS];
-    for (size_t i = 0; i < probed; i++) cost[i] = FLT_MAX;
+    for (size_t i = 0; i < probed; i++) {
+        cost[i] = FLT_MAX;
+        out[i] = 0;
+    }
     for (size_t g = 0; g < groups; g++) {
         float c = half_norms[g] - products[g];
         if (c >= cost[probed - 1]) continue;
@@ -139,6 +142,7 @@ static dip_status assign_block(void *context, size_t task, unsigned worker)
         dip_blas_products(vectors, n, l->group_centroids, l->groups, l->dim, b.products, l->groups);
         for (size_t i = 0; i < n; i++) {
             b.best[i] = FLT_MAX;
+            a->nearest[first + i] = 0; /* and so it stays where centroids are not finite */
             nearest_groups(b.products + i * l->groups, a->half_norms + l->lists, l->groups,
                            a->probed, b.chosen + i * a->probed);
         }

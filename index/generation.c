@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct dip_generation {
@@ -124,8 +125,56 @@ void dip_generation_abort(dip_generation *generation)
     destroy(generation);
 }
 
+/* Is the name in both folders one file, by a hard link? */
+static dip_status same_file(bool *same, const char *folder, const char *other, const char *name)
+{
+    struct stat a, b;
+    char *path = dip_path_join(folder, name), *there = dip_path_join(other, name);
+    dip_status status = path && there ? DIP_OK : DIP_ENOMEM;
+    *same = !status && !stat(path, &a) && !stat(there, &b) && a.st_dev == b.st_dev &&
+            a.st_ino == b.st_ino;
+    dip_free(path);
+    dip_free(there);
+    return status;
+}
+
+/*
+ * A file that an update took over from the live generation by a hard link has its checksum: nothing is read, and what
+ * was damaged meanwhile is not taken for sound.
+ */
+static dip_status hash_file(dip_manifest_file *file, const dip_generation *g,
+                            const dip_manifest *live)
+{
+    char *folder = dip_path_join(g->root, live->generation);
+    bool same = false;
+    dip_status status = folder ? DIP_OK : DIP_ENOMEM;
+    for (uint32_t i = 0; i < live->file_count && !status && !same; i++) {
+        if (strcmp(live->files[i].name, file->name)) continue;
+        status = same_file(&same, g->folder, folder, file->name);
+        if (same) *file = live->files[i];
+    }
+    dip_free(folder);
+    return status || same ? status : dip_live_hash(file, g->folder);
+}
+
+/* The manifest of the live generation; empty if there is none, or none that can be read. */
+static dip_status read_live(dip_manifest *out, const char *root)
+{
+    char *name = NULL, *folder = NULL;
+    *out = (dip_manifest){.file_count = 0};
+    dip_status status = dip_live_read(&name, root);
+    if (!status) {
+        folder = dip_path_join(root, name);
+        status = folder ? dip_live_manifest(out, folder) : DIP_ENOMEM;
+    }
+    dip_free(name);
+    dip_free(folder);
+    return status == DIP_ENOMEM ? status : DIP_OK;
+}
+
 static dip_status hash_files(dip_generation *g)
 {
+    dip_manifest live = {.file_count = 0};
     char **names = NULL;
     size_t n = 0;
     dip_manifest *m = &g->manifest;
@@ -134,17 +183,18 @@ static dip_status hash_files(dip_generation *g)
     dip_free(m->files);
     m->file_count = 0;
     m->files = dip_calloc(n, sizeof *m->files);
-    if (!m->files) status = DIP_ENOMEM;
+    status = m->files ? read_live(&live, g->root) : DIP_ENOMEM;
     for (size_t i = 0; i < n && !status; i++) {
         dip_manifest_file *file = &m->files[m->file_count];
         if (strlen(names[i]) >= sizeof file->name) {
             status = dip_fail(DIP_EINVAL, "'%s' in '%s' has too long a name", names[i], g->folder);
         } else {
             memcpy(file->name, names[i], strlen(names[i]) + 1);
-            status = dip_live_hash(file, g->folder);
+            status = hash_file(file, g, &live);
             m->file_count++;
         }
     }
+    dip_manifest_fini(&live);
     dip_names_free(names, n);
     return status;
 }

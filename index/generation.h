@@ -29,7 +29,7 @@ const char *dip_generation_folder(const dip_generation *generation);
  * calibrations (arrays from dip_alloc); seal fills `describe` and the files. */
 dip_manifest *dip_generation_manifest(dip_generation *generation);
 /**
- * Checksums all files, writes the manifest, renames into place, switches CURRENT; frees the handle, also when it fails
+ * Checksums all files (one that is linked from the live generation keeps the checksum it has there), writes the manifest, renames into place, switches CURRENT; frees the handle, also when it fails
  * (the live generation is then as before). Expected failures: DIP_EMISMATCH (a modality of the manifest has no index
  * in the folder, or one of another dimension or count), DIP_EINVAL (a number of the manifest is not finite).
  */
@@ -58,7 +58,7 @@ dip_status dip_generation_current(char **name, const char *archive_path);
 dip_status dip_generation_list(char ***names, size_t *count, const char *archive_path);
 
 /**
- * Checks the checksums of all files of all generations and CURRENT; as dip_archive_verify(): each fault is told to
+ * Checks the checksums of all files of all generations and CURRENT, and that the parts of a segment fit each other; as dip_archive_verify(): each fault is told to
  * `report` in one line, *faults counts them. An archive without an index has no faults.
  */
 dip_status dip_generation_verify(const char *archive_path,

@@ -3,7 +3,9 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "index/engine.h"
 #include "index/live.h"
+#include "index/segment.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +69,20 @@ static dip_status note(inspection *in, dip_status status)
     return DIP_OK;
 }
 
+/* Behind the checksums: do the parts of a segment fit each other? */
+static dip_status verify_segment(const char *name, const char *folder)
+{
+    dip_segment segment;
+    char *path = dip_path_join(folder, name);
+    dip_status status = path ? dip_segment_open(&segment, path) : DIP_ENOMEM;
+    if (!status) {
+        status = dip_segment_verify(&segment, path);
+        dip_segment_close(&segment);
+    }
+    dip_free(path);
+    return status;
+}
+
 static dip_status verify_file(inspection *in, const dip_manifest_file *known, const char *folder)
 {
     dip_manifest_file found = *known;
@@ -75,6 +91,8 @@ static dip_status verify_file(inspection *in, const dip_manifest_file *known, co
         status = dip_fail(DIP_ECORRUPT,
                           "'%s/%s' is damaged: its checksum is wrong; run diptych index again",
                           folder, known->name);
+    if (!status && dip_name_ends(known->name, dip_engine_native.suffix))
+        status = verify_segment(known->name, folder);
     return note(in, status);
 }
 

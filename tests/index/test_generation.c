@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "index/generation.h"
+#include "index/segment.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -265,6 +266,106 @@ static void any_flipped_byte_is_found(void **state)
     assert_non_null(strstr(lines, "notes.txt' is no file of the index"));
 }
 
+/* A generation of the native engine, then one that is an update of it: the same segment by a link, and a delta. */
+static void make_and_update(void)
+{
+    dip_generation *g, *old;
+    const dip_index *base;
+    uint64_t gone = ids[3];
+    assert_ok(dip_generation_begin(&g, archive, "model", DIM));
+    assert_ok(describe(g, "s3", DIP_ENGINE_NATIVE, 200));
+    assert_ok(dip_generation_seal(g));
+    assert_ok(dip_generation_open(&old, archive, NULL));
+    assert_ok(dip_generation_index(old, "s3", &base));
+    assert_ok(dip_generation_begin(&g, archive, "model", DIM));
+    assert_ok(dip_index_update(base, dip_generation_folder(g), "s3", &gone, 1, vectors + 200 * DIM,
+                               ids + 200, 5));
+    dip_manifest *m = dip_generation_manifest(g);
+    snprintf(m->modality[m->modality_count].name, sizeof m->modality[0].name, "s3");
+    m->modality[m->modality_count++].count = 204;
+    dip_generation_close(old);
+    assert_ok(dip_generation_seal(g));
+}
+
+static void any_flipped_byte_of_an_update_is_found(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"index/000002/s3.segment", "index/000002/s3.delta",
+                                        "index/000002/manifest.json"};
+    make_and_update();
+    assert_ok(dip_generation_prune(archive, 0));
+    for (size_t f = 0; f < 3; f++) {
+        size_t length;
+        char path[4096];
+        snprintf(path, sizeof path, "%s", support_path(archive, files[f]));
+        char *bytes = support_read(path, &length);
+        for (size_t i = 0; i < length; i += length / 500 + 1) {
+            bytes[i] ^= (char)(1 << i % 8);
+            support_write(path, bytes, length);
+            if (faults() != 1 || !strstr(lines, "run diptych index again"))
+                fail_msg("byte %zu of %s: '%s'", i, files[f], lines);
+            bytes[i] ^= (char)(1 << i % 8);
+        }
+        support_write(path, bytes, length);
+        assert_int_equal(faults(), 0);
+        free(bytes);
+    }
+}
+
+/* The linked segment keeps the checksum it was sealed with. */
+static void damage_is_not_sealed_again(void **state)
+{
+    (void)state;
+    make_and_update();
+    size_t length;
+    char *path = strdup(support_path(archive, "index/000002/s3.segment"));
+    char *bytes = support_read(path, &length);
+    bytes[length - 4096] ^= 1; /* of an id: nobody looks at it when the file is opened */
+    support_write(path, bytes, length);
+    dip_generation *g, *old;
+    const dip_index *base;
+    assert_ok(dip_generation_open(&old, archive, NULL));
+    assert_ok(dip_generation_index(old, "s3", &base));
+    assert_ok(dip_generation_begin(&g, archive, "model", DIM));
+    assert_ok(dip_index_update(base, dip_generation_folder(g), "s3", &ids[9], 1, NULL, NULL, 0));
+    dip_manifest *m = dip_generation_manifest(g);
+    snprintf(m->modality[m->modality_count].name, sizeof m->modality[0].name, "s3");
+    m->modality[m->modality_count++].count = 203;
+    dip_generation_close(old);
+    assert_ok(dip_generation_seal(g));
+    assert_int_equal(faults(), 3); /* the two older ones have the same file */
+    free(path), free(bytes);
+}
+
+/* Right checksums around slots and rows that do not name each other. */
+static void a_segment_that_contradicts_itself_is_found(void **state)
+{
+    (void)state;
+    dip_generation *g;
+    dip_segment s;
+    dip_segment_writer w;
+    uint64_t offsets[DIP_SEGMENT_SECTIONS], bytes[DIP_SEGMENT_SECTIONS];
+    assert_ok(dip_generation_begin(&g, archive, "model", DIM));
+    assert_ok(describe(g, "s3", DIP_ENGINE_NATIVE, 200));
+    char *path = strdup(support_path(dip_generation_folder(g), "s3.segment"));
+    assert_ok(dip_segment_open(&s, path));
+    dip_segment_layout(&s.shape, offsets, bytes);
+    uint32_t *slots = malloc(bytes[DIP_SEGMENT_SLOTS]);
+    memcpy(slots, s.slots, bytes[DIP_SEGMENT_SLOTS]);
+    slots[7] = slots[8];
+    assert_ok(dip_segment_begin(&w, path, &s.shape));
+    for (unsigned i = 0; i < DIP_SEGMENT_SECTIONS; i++)
+        assert_ok(dip_segment_write(
+            &w, i, i == DIP_SEGMENT_SLOTS ? (const uint8_t *)slots : s.map.bytes + offsets[i],
+            (size_t)bytes[i]));
+    assert_ok(dip_segment_commit(&w));
+    dip_segment_close(&s);
+    assert_ok(dip_generation_seal(g));
+    assert_int_equal(faults(), 1);
+    assert_non_null(strstr(lines, "slots and rows do not fit"));
+    free(path), free(slots);
+}
+
 static void damage_is_a_status_when_opened(void **state)
 {
     (void)state;
@@ -376,6 +477,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_aborted_build_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_sealed, setup, teardown),
         cmocka_unit_test_setup_teardown(any_flipped_byte_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(any_flipped_byte_of_an_update_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_not_sealed_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_segment_that_contradicts_itself_is_found, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(damage_is_a_status_when_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(a_swapped_index_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(many_threads_open_one_index, setup, teardown),

@@ -4,7 +4,6 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/rng.h"
-#include "index/blas.h"
 #include "index/dot.h"
 #include "index/faiss.h"
 #include "index/nearest.h"
@@ -19,8 +18,6 @@ enum {
     MANY_LISTS = 8192,
     FEW_POINTS = 64, /* a list, if there are many */
     ROUNDS = 2,
-    PROBED_GROUPS = 8, /* whose lists a vector is compared with */
-    BLOCK = 1024,      /* vectors of one task */
 };
 
 void dip_lists_fini(dip_lists *l)
@@ -31,152 +28,7 @@ void dip_lists_fini(dip_lists *l)
     *l = (dip_lists){0};
 }
 
-/* ---- assignment ---- */
-
-typedef struct assigning {
-    const dip_lists *lists;
-    const float *vectors;
-    size_t n, probed, widest; /* widest: lists of the largest group */
-    float *half_norms;        /* lists, then groups */
-    uint32_t *nearest;
-} assigning;
-
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* The `probed` groups nearest to one vector, by insertion. */
-static void nearest_groups(const float *products, const float *half_norms, size_t groups,
-                           size_t probed, uint32_t *out)
-{
-    float cost[PROBED_GROUPS];
-    for (size_t i = 0; i < probed; i++) {
-        cost[i] = FLT_MAX;
-        out[i] = 0;
-    }
-    for (size_t g = 0; g < groups; g++) {
-        float c = half_norms[g] - products[g];
-        if (c >= cost[probed - 1]) continue;
-        size_t i = probed - 1;
-        for (; i && c < cost[i - 1]; i--) {
-            cost[i] = cost[i - 1];
-            out[i] = out[i - 1];
-        }
-        cost[i] = c;
-        out[i] = (uint32_t)g;
-    }
-}
-
-typedef struct bench {
-    float *products;  /* (BLOCK, groups), then (BLOCK, widest) */
-    float *gathered;  /* (BLOCK, dim) */
-    float *best;      /* BLOCK */
-    uint32_t *chosen; /* (BLOCK, probed) */
-    uint32_t *member; /* BLOCK: the vectors that look into a group */
-} bench;
-
-static void bench_fini(bench *b)
-{
-    dip_free_aligned(b->products);
-    dip_free_aligned(b->gathered);
-    dip_free(b->best);
-    dip_free(b->chosen);
-    dip_free(b->member);
-}
-
-static dip_status bench_init(bench *b, const assigning *a)
-{
-    size_t width = a->widest > a->lists->groups ? a->widest : a->lists->groups;
-    *b = (bench){
-        .products = dip_alloc_aligned(BLOCK * width * sizeof(float)),
-        .gathered = dip_alloc_aligned(BLOCK * a->lists->dim * sizeof(float)),
-        .best = dip_alloc(BLOCK * sizeof(float)),
-        .chosen = dip_alloc(BLOCK * a->probed * sizeof(uint32_t)),
-        .member = dip_alloc(BLOCK * sizeof(uint32_t)),
-    };
-    return b->products && b->gathered && b->best && b->chosen && b->member ? DIP_OK : DIP_ENOMEM;
-}
-
-/* Vectors of the block that look into a group, gathered; their number. */
-static size_t gather(const assigning *a, bench *b, const float *vectors, size_t n, size_t group)
-{
-    size_t dim = a->lists->dim, members = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool looks = false;
-        for (size_t p = 0; p < a->probed; p++) looks |= b->chosen[i * a->probed + p] == group;
-        if (!looks) continue;
-        memcpy(b->gathered + members * dim, vectors + i * dim, dim * sizeof(float));
-        b->member[members++] = (uint32_t)i;
-    }
-    return members;
-}
-
-/* Compares the members of a group with its lists. */
-static void compare(const assigning *a, bench *b, size_t members, size_t group, uint32_t *nearest)
-{
-    const dip_lists *l = a->lists;
-    size_t first = l->group_first[group], width = l->group_first[group + 1] - first;
-    if (!members || !width) return;
-    dip_blas_products(b->gathered, members, l->centroids + first * l->dim, width, l->dim,
-                      b->products, width);
-    for (size_t i = 0; i < members; i++) {
-        float best = b->best[b->member[i]];
-        for (size_t j = 0; j < width; j++) {
-            float cost = a->half_norms[first + j] - b->products[i * width + j];
-            if (cost >= best) continue;
-            best = cost;
-            nearest[b->member[i]] = (uint32_t)(first + j);
-        }
-        b->best[b->member[i]] = best;
-    }
-}
-
-static dip_status assign_block(void *context, size_t task, unsigned worker)
-{
-    (void)worker;
-    const assigning *a = context;
-    const dip_lists *l = a->lists;
-    size_t first = task * BLOCK, n = smaller(a->n - first, BLOCK);
-    const float *vectors = a->vectors + first * l->dim;
-    bench b;
-    dip_status status = bench_init(&b, a);
-    if (!status) {
-        dip_blas_products(vectors, n, l->group_centroids, l->groups, l->dim, b.products, l->groups);
-        for (size_t i = 0; i < n; i++) {
-            b.best[i] = FLT_MAX;
-            a->nearest[first + i] = 0; /* and so it stays where centroids are not finite */
-            nearest_groups(b.products + i * l->groups, a->half_norms + l->lists, l->groups,
-                           a->probed, b.chosen + i * a->probed);
-        }
-        for (size_t g = 0; g < l->groups; g++)
-            compare(a, &b, gather(a, &b, vectors, n, g), g, a->nearest + first);
-    }
-    bench_fini(&b);
-    return status;
-}
-
-dip_status dip_lists_assign(const dip_lists *l, const float *vectors, size_t n, uint32_t *nearest)
-{
-    assigning a = {.lists = l, .vectors = vectors, .n = n, .nearest = nearest};
-    a.half_norms = dip_alloc((l->lists + l->groups) * sizeof *a.half_norms);
-    if (!a.half_norms) return DIP_ENOMEM;
-    dip_dot_fn dot = dip_dot_get();
-    for (size_t i = 0; i < l->lists + l->groups; i++) {
-        const float *c =
-            i < l->lists ? l->centroids + i * l->dim : l->group_centroids + (i - l->lists) * l->dim;
-        a.half_norms[i] = dot(c, c, l->dim) / 2;
-    }
-    for (size_t g = 0; g < l->groups; g++) {
-        size_t width = l->group_first[g + 1] - l->group_first[g];
-        a.widest = width > a.widest ? width : a.widest;
-        if (width)
-            a.probed++;
-        else
-            a.half_norms[l->lists + g] = FLT_MAX; /* nothing to be found there */
-    }
-    a.probed = smaller(PROBED_GROUPS, a.probed);
-    dip_status status = dip_parallel_for((n + BLOCK - 1) / BLOCK, assign_block, &a);
-    dip_free(a.half_norms);
-    return status;
-}
 
 /* ---- training ---- */
 

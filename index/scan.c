@@ -6,13 +6,9 @@
  * 32 queries scores is compared with one bar a query; only scores that reach it are made again by dip_dot, which alone
  * decides. Rows that a filter takes out are never rounded: chunks are filled with the others.
  *
- * Why nothing is missed. For a query q and a row v, rounded to q' and v', with |q' - q| <= d and |v' - v| <= e,
- *
- *     |q'.v' - q.v| = |(q' - q).v' + q.(v' - v)| <= d |v'| + |q| e
- *
- * d and e are measured, not assumed: about 0.0016 of the lengths. To it come the float32 sums of both products and the
- * offset's subtraction (slack_of()). A row whose rounded score is below the worst kept score by more than that cannot get
- * in. A query's hits are kept by worker, and a bar by worker too; both only say which rows are looked at.
+ * Nothing is missed: a row whose rounded score is below the worst kept score by more than rounding may move it
+ * (dip_reach_slack()) cannot get in. A query's hits are kept by worker, and a bar by worker too; both only say which rows
+ * are looked at.
  *
  * Below a handful of queries dip_dot itself reads memory just as fast.
  */
@@ -43,7 +39,7 @@ typedef struct chunk {
     float *offsets;
     size_t *rows; /* their numbers in the scan */
     size_t count;
-    float norm, error, offset; /* bounds of all of them */
+    dip_bounds bounds;
 } chunk;
 
 typedef struct work {
@@ -58,7 +54,7 @@ typedef struct work {
     const float *queries;
     size_t nq;
     dip_bf16 *panels;        /* a panel row of 32 queries: depth * 32 */
-    float *norms, *errors;   /* of the queries, in whole blocks */
+    dip_bounds *bounds;      /* of the queries */
     dip_topk *tops;          /* (workers, nq) */
     dip_topk_entry *entries; /* (workers, nq, k) */
 } work;
@@ -83,7 +79,7 @@ static size_t fill_chunk(const work *w, chunk *c, size_t row, size_t end)
 {
     const dip_scan *s = w->scan;
     c->count = 0;
-    c->norm = c->error = c->offset = 0;
+    c->bounds = (dip_bounds){0};
     for (; row < end && c->count < w->chunk_rows; row++) {
         if (s->allowed && !dip_bit(s->allowed, row)) continue;
         float norm, error, offset = s->offsets ? s->offsets[row] : 0;
@@ -91,9 +87,9 @@ static size_t fill_chunk(const work *w, chunk *c, size_t row, size_t end)
                         &error);
         c->rows[c->count] = row;
         c->offsets[c->count++] = offset;
-        if (norm > c->norm) c->norm = norm;
-        if (error > c->error) c->error = error;
-        if (fabsf(offset) > c->offset) c->offset = fabsf(offset);
+        if (norm > c->bounds.norm) c->bounds.norm = norm;
+        if (error > c->bounds.error) c->bounds.error = error;
+        if (fabsf(offset) > c->bounds.offset) c->bounds.offset = fabsf(offset);
     }
     /* A product reads whole halves. */
     memset(c->values + c->count * w->depth, 0,
@@ -103,40 +99,22 @@ static size_t fill_chunk(const work *w, chunk *c, size_t row, size_t end)
 
 static void pack_queries(const work *w)
 {
-    dip_bf16 *tile = w->chunks->values; /* 16 rows, before a task needs the memory */
-    for (size_t first = 0; first < in_blocks(w->nq); first += DIP_HALF) {
-        memset(tile, 0, DIP_HALF * w->depth * sizeof *tile);
-        for (size_t r = 0; r < DIP_HALF; r++) {
-            const size_t q = first + r;
-            w->norms[q] = w->errors[q] = 0;
-            if (q < w->nq)
-                w->reach->round(w->queries + q * w->scan->dim, w->scan->dim, tile + r * w->depth,
-                                &w->norms[q], &w->errors[q]);
-        }
-        dip_bf16 *panel = w->panels + first / DIP_BLOCK * DIP_BLOCK * w->depth;
-        if (first % DIP_BLOCK) panel += DIP_TILE;
-        for (size_t k = 0; k < w->depth; k += DIP_BLOCK, panel += DIP_PANEL)
-            w->body->transpose(tile + k, w->depth, panel);
+    dip_bf16 *rows = w->chunks->values; /* before a task needs the memory */
+    for (size_t first = 0; first < w->nq; first += DIP_BLOCK) {
+        memset(rows, 0, DIP_BLOCK * w->depth * sizeof *rows);
+        for (size_t q = first; q < smaller(first + DIP_BLOCK, w->nq); q++)
+            w->reach->round(w->queries + q * w->scan->dim, w->scan->dim,
+                            rows + (q - first) * w->depth, &w->bounds[q].norm, &w->bounds[q].error);
+        dip_reach_panel(w->body, rows, w->depth, w->panels + first * w->depth);
     }
 }
 
 /* ---- search ---- */
 
-/* What a rounded score may differ from the exact one, float32 sums of either included. */
-static float slack_of(const work *w, const chunk *c, size_t query)
-{
-    const float norm = w->norms[query], error = w->errors[query];
-    const float rounding = error * (c->norm + c->error) + norm * c->error;
-    const float most = (norm + error) * (c->norm + c->error);
-    const float sums = (float)(w->scan->dim + 8) * most + 4 * c->offset;
-    return (rounding + FLT_EPSILON * sums) * 1.0001f;
-}
-
 static float bar_of(const dip_topk *top, float slack)
 {
     if (!dip_topk_full(top)) return -INFINITY;
-    const float worst = top->entries[0].score;
-    return worst - slack - FLT_EPSILON * fabsf(worst);
+    return dip_reach_bar(top->entries[0].score, slack);
 }
 
 /* 32 queries against a chunk. */
@@ -162,22 +140,10 @@ static void scan_chunk(const work *w, pass *p, const chunk *c)
 {
     _Alignas(64) float block[DIP_BLOCK * DIP_BLOCK];
     uint32_t marks[DIP_BLOCK];
-    dip_product product = {.a_row = (ptrdiff_t)w->depth,
-                           .a_step = DIP_BLOCK,
-                           .b = w->panels + p->first * w->depth,
-                           .b_half = DIP_TILE,
-                           .b_step = DIP_PANEL,
-                           .segments = 1,
-                           .steps = (unsigned)(w->depth / DIP_BLOCK),
-                           .c = block,
-                           .c_row = DIP_BLOCK};
+    const dip_bf16 *panel = w->panels + p->first * w->depth;
     for (size_t at = 0; at < c->count; at += DIP_BLOCK) {
         const size_t rows = smaller(DIP_BLOCK, c->count - at);
-        product.a[0] = c->values + at * w->depth;
-        product.a[1] = product.a[0] + DIP_HALF * w->depth;
-        product.rows[0] = (unsigned)smaller(rows, DIP_HALF);
-        product.rows[1] = (unsigned)rows - product.rows[0];
-        w->body->bf16(&product);
+        dip_reach_block(w->body, c->values + at * w->depth, rows, w->depth, panel, block);
         if (w->reach->mark(block, rows, c->offsets + at, p->bars, marks))
             take_block(w, p, c, at, rows, block, marks);
     }
@@ -194,7 +160,8 @@ static void scan_rows(const work *w, size_t row, size_t end, unsigned worker)
             p.tops = w->tops + worker * w->nq + first;
             for (size_t q = 0; q < DIP_BLOCK; q++) {
                 const bool there = first + q < w->nq;
-                p.slacks[q] = there ? slack_of(w, c, first + q) : 0;
+                p.slacks[q] =
+                    there ? dip_reach_slack(&c->bounds, &w->bounds[first + q], w->scan->dim) : 0;
                 p.bars[q] = there ? bar_of(&p.tops[q], p.slacks[q]) : INFINITY;
             }
             scan_chunk(w, &p, c);
@@ -271,7 +238,7 @@ static void drop(work *w)
     }
     dip_free(w->chunks);
     dip_free_aligned(w->panels);
-    dip_free(w->norms);
+    dip_free(w->bounds);
     dip_free(w->tops);
     dip_free(w->entries);
 }
@@ -279,15 +246,13 @@ static void drop(work *w)
 /* For slabs of `nq` queries. */
 static dip_status make(work *w, size_t nq)
 {
-    const size_t padded = in_blocks(nq);
     w->tops = dip_alloc(w->workers * nq * sizeof *w->tops);
     w->entries = dip_alloc(w->workers * nq * w->k * sizeof *w->entries);
     if (!w->tops || !w->entries) return DIP_ENOMEM;
     if (nq <= FEW_QUERIES) return DIP_OK;
-    w->panels = dip_alloc_aligned(padded * w->depth * sizeof *w->panels);
-    w->norms = dip_alloc(2 * padded * sizeof *w->norms);
-    if (!w->panels || !w->norms) return DIP_ENOMEM;
-    w->errors = w->norms + padded;
+    w->panels = dip_alloc_aligned(in_blocks(nq) * w->depth * sizeof *w->panels);
+    w->bounds = dip_calloc(nq, sizeof *w->bounds);
+    if (!w->panels || !w->bounds) return DIP_ENOMEM;
     return make_chunks(w);
 }
 

@@ -241,10 +241,12 @@ static dip_status measure_all(contest *c, const entry *e, dip_result row, bool *
     return status;
 }
 
+/* Of the base alone: other queries find the same index. */
 static char *index_folder(const contest *c, const dip_result *row)
 {
     char text[512];
-    snprintf(text, sizeof text, "%s\n%s\n%s", row->hash, row->engine, row->build);
+    snprintf(text, sizeof text, "%016llx\n%s\n%s", (unsigned long long)c->set->base.hash,
+             row->engine, row->build);
     return dip_sprintf("%s/%016llx", c->indexes,
                        (unsigned long long)dip_hash64(text, strlen(text)));
 }

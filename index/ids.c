@@ -143,16 +143,35 @@ size_t dip_id_table_select(const dip_id_table *table, const uint64_t *wanted, si
     return found;
 }
 
-size_t dip_id_table_mark(const dip_id_table *table, const uint64_t *wanted, size_t n,
-                         uint64_t *bits)
+/* Few among many: from one to the next. */
+static size_t mark_few(const dip_id_table *table, const uint64_t *wanted, size_t n, uint64_t *bits)
 {
     size_t found = 0, at = 0;
     for (size_t i = 0; i < n && at < table->live; i++) {
-        while (at < table->live && table->sorted[at] < wanted[i]) at++;
+        if (i && wanted[i] == wanted[i - 1]) continue;
+        at = gallop(table, at, wanted[i]);
         if (at == table->live || table->sorted[at] != wanted[i]) continue;
         dip_bit_set(bits, table->locals ? table->locals[at] : at);
-        at++;
         found++;
+    }
+    return found;
+}
+
+/* Otherwise one step a row without a branch that depends on the ids: which rows are wanted has no pattern. */
+size_t dip_id_table_mark(const dip_id_table *table, const uint64_t *wanted, size_t n,
+                         uint64_t *bits)
+{
+    enum { FEW = 8 };
+    if (n < table->live / FEW) return mark_few(table, wanted, n, bits);
+    size_t found = 0, at = 0, i = 0;
+    while (i < n && at < table->live) {
+        uint64_t id = table->sorted[at], want = wanted[i];
+        bool hit = id == want;
+        size_t row = table->locals ? table->locals[at] : at;
+        bits[row / 64] |= (uint64_t)hit << row % 64;
+        found += hit;
+        i += want <= id;
+        at += id <= want;
     }
     return found;
 }

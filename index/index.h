@@ -95,7 +95,8 @@ dip_status dip_index_search(const dip_index *index, const float *queries, size_t
                             size_t allow_count, uint64_t *ids, float *scores);
 
 /** Does a search among `allow_count` ids compare the query with all of them, whatever the engine? */
-bool dip_index_compares_all(const dip_index *index, size_t allow_count);
+bool dip_index_compares_all(const dip_index *index, const dip_index_params *params,
+                            size_t allow_count);
 
 /**
  * A new sealed index at `folder`/`name` from `base` with some ids removed and vectors added (ids not in base, or

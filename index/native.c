@@ -140,5 +140,6 @@ const dip_engine_ops dip_engine_native = {
     .close = close_native,
     .scores = dip_native_row_scores,
     .search = dip_native_search,
+    .narrow = dip_native_narrow,
     .update = dip_native_update,
 };

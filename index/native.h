@@ -41,10 +41,11 @@ typedef struct dip_native {
     dip_native_scratch *idle;
 } dip_native;
 
-/** dip_engine_ops.scores and .search */
+/** dip_engine_ops.scores, .search, .narrow */
 dip_status dip_native_row_scores(const dip_index *index, const float *query, const uint32_t *rows,
                                  size_t n, float *scores);
 dip_status dip_native_search(const dip_index *index, const dip_request *request);
+bool dip_native_narrow(const dip_index *index, const dip_index_params *params, size_t rows);
 void dip_native_scratch_free(dip_native_scratch *scratch);
 
 /** dip_engine_ops.update */

@@ -3,7 +3,7 @@
  *
  * Lists and vectors are chosen in the same manner: scores above a threshold are gathered, and when there are many the
  * best are kept and the worst of these is the new threshold. A filter is looked up for vectors above the threshold
- * only. Under a filter the number of lists and the depth grow with the share of vectors that are out; a query
+ * only. Under a filter the number of lists grows with the share of vectors that are out; a query
  * that still finds fewer hits than there could be asks again with four times of both, and in the end scores
  * every row that can be a hit: k are found if there are k.
  */
@@ -27,6 +27,7 @@ enum {
     SHORTLIST_MORE = 8, /* beside the nprobe nearest by bytes and a quarter more */
     GROWTH = 4,
     QUERY_BLOCK = 4, /* queries of one task */
+    ROW_COST = 150,
     LINE = 64,
 };
 
@@ -441,6 +442,19 @@ static dip_status run_block(void *context, size_t task, unsigned worker)
     return status;
 }
 
+/*
+ * Scoring a row by itself costs as much as scanning `ROW_COST` vectors, whose codes stand together. Under a filter a search
+ * scans nprobe / share of the lists, or all.
+ */
+bool dip_native_narrow(const dip_index *index, const dip_index_params *params, size_t rows)
+{
+    const dip_native *native = index->state;
+    double count = (double)index->table.count, lists = native->segment.shape.lists;
+    double scanned = rows ? params->nprobe * count / (double)rows / lists : 1;
+    if (scanned > 1) scanned = 1;
+    return (double)rows * ROW_COST <= scanned * count;
+}
+
 dip_status dip_native_search(const dip_index *index, const dip_request *request)
 {
     const dip_native *native = index->state;
@@ -448,9 +462,9 @@ dip_status dip_native_search(const dip_index *index, const dip_request *request)
     size_t count = index->table.count, lists = native->segment.shape.lists;
     work w = {.index = index, .request = request, .room = smaller(request->k, rows->count)};
     if (w.room == 0) return dip_search_rows(index, request, 0, request->nq);
-    double scale = (double)count / (double)rows->count;
-    double fetch = ceil((double)request->params.depth * (double)w.room * scale);
-    double nprobe = rows->bits ? ceil(request->params.nprobe * scale) : request->params.nprobe;
+    double scale = rows->bits ? (double)count / (double)rows->count : 1;
+    double fetch = (double)request->params.depth * (double)w.room;
+    double nprobe = ceil(request->params.nprobe * scale);
     w.fetch = fetch < (double)count ? (size_t)fetch : count;
     w.nprobe = nprobe < (double)lists ? (size_t)nprobe : lists;
     return dip_parallel_for((request->nq + QUERY_BLOCK - 1) / QUERY_BLOCK, run_block, &w);

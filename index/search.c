@@ -11,11 +11,7 @@
 
 #include <math.h>
 
-enum {
-    NARROW = 20000,        /* rows that are scored one by one rather than searched for */
-    NARROW_FRACTION = 100, /* so is one row in a hundred */
-    SCORE_BLOCK = 1024,
-};
+enum { SCORE_BLOCK = 1024 };
 
 static bool can_be_hit(const dip_id_table *table, const dip_rows *rows, size_t row)
 {
@@ -91,17 +87,13 @@ static dip_status check_queries(const float *queries, size_t nq, size_t dim)
     return DIP_OK;
 }
 
-static bool narrow(const dip_index *index, size_t rows)
-{
-    return rows <= NARROW || rows <= index->table.count / NARROW_FRACTION;
-}
-
 /* Turns allowed ids into rows: few into a list, many into bits, which are the caller's to free. */
-static dip_status make_rows(const dip_index *index, const uint64_t *allow, size_t allow_count,
-                            dip_rows *out, uint32_t **list, uint64_t **bits)
+static dip_status make_rows(const dip_index *index, const dip_index_params *params,
+                            const uint64_t *allow, size_t allow_count, dip_rows *out,
+                            uint32_t **list, uint64_t **bits)
 {
     const dip_id_table *table = &index->table;
-    if (narrow(index, allow_count)) {
+    if (index->ops->narrow(index, params, allow_count)) {
         *list = dip_alloc((allow_count + 1) * sizeof **list);
         if (!*list) return DIP_ENOMEM;
         *out = (dip_rows){dip_id_table_select(table, allow, allow_count, *list), *list, NULL};
@@ -113,9 +105,20 @@ static dip_status make_rows(const dip_index *index, const uint64_t *allow, size_
     return DIP_OK;
 }
 
-bool dip_index_compares_all(const dip_index *index, size_t allow_count)
+/* What a caller leaves at zero is what the index was built with. */
+static dip_index_params resolve(const dip_index *index, const dip_index_params *params)
 {
-    return index->ops->engine == DIP_ENGINE_EXACT || narrow(index, allow_count);
+    dip_index_params p = params ? *params : (dip_index_params){0, 0};
+    if (!p.nprobe) p.nprobe = index->view.layout.nprobe;
+    if (!p.depth) p.depth = index->view.layout.depth;
+    return p;
+}
+
+bool dip_index_compares_all(const dip_index *index, const dip_index_params *params,
+                            size_t allow_count)
+{
+    dip_index_params p = resolve(index, params);
+    return index->ops->engine == DIP_ENGINE_EXACT || index->ops->narrow(index, &p, allow_count);
 }
 
 static dip_status run(const dip_index *index, const dip_request *r)
@@ -133,13 +136,12 @@ dip_status dip_index_search(const dip_index *index, const float *queries, size_t
     dip_status status = check_queries(queries, nq, layout->dim);
     if (status) return status;
     dip_request request = {.queries = queries, .nq = nq, .k = k, .ids = ids, .scores = scores};
-    if (params) request.params = *params;
-    if (!request.params.nprobe) request.params.nprobe = layout->nprobe;
-    if (!request.params.depth) request.params.depth = layout->depth;
+    request.params = resolve(index, params);
     request.rows.count = index->table.live;
     uint32_t *list = NULL;
     uint64_t *bits = NULL;
-    if (allow) status = make_rows(index, allow, allow_count, &request.rows, &list, &bits);
+    if (allow)
+        status = make_rows(index, &request.params, allow, allow_count, &request.rows, &list, &bits);
     if (!status) status = run(index, &request);
     dip_free(list);
     dip_free(bits);

@@ -172,7 +172,9 @@ dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int 
         return status;
     }
     out->count = smaller(out->count, k);
-    out->exactly =
-        exact_engine || (allow && dip_index_compares_all(search->sides[target].index, allow_count));
+    const dip_index_params *params = params_of(
+        search->manifest, probe->from, dip_archive_modality(search->archive, (size_t)target)->name);
+    out->exactly = exact_engine || (allow && dip_index_compares_all(search->sides[target].index,
+                                                                    params, allow_count));
     return DIP_OK;
 }

@@ -202,6 +202,8 @@ static dip_status parse_bbox(session *s)
     return DIP_OK;
 }
 
+static bool is_inline(const char *shape) { return shape[strspn(shape, " \t\r\n")] == '{'; }
+
 /* The text itself, or a file's. */
 static dip_status read_shape(session *s)
 {
@@ -209,7 +211,7 @@ static dip_status read_shape(session *s)
     size_t length;
     if (!text) return DIP_OK;
     dip_status status = DIP_OK;
-    if (text[strspn(text, " \t\r\n")] == '{')
+    if (is_inline(text))
         s->intersects = dip_strdup(text);
     else
         status = dip_file_read(&s->intersects, &length, text, LARGEST_SHAPE);
@@ -387,10 +389,11 @@ static void tell(const session *s, const asked *a)
 
 static void describe_filters(const options *o, char *out, size_t capacity)
 {
+    const char *shape = o->intersects && is_inline(o->intersects) ? "in GeoJSON" : o->intersects;
     const struct {
         const char *name, *value;
-    } rows[] = {{"box", o->bbox},    {"shape", o->intersects}, {"time", o->datetime},
-                {"label", o->label}, {"split", o->split},      {"filter", o->filter}};
+    } rows[] = {{"box", o->bbox},    {"shape", shape},    {"time", o->datetime},
+                {"label", o->label}, {"split", o->split}, {"filter", o->filter}};
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -72,7 +72,8 @@ typedef struct dip_query {
     /**
      * Examples (NULL if there are none): the query vector is
      *     unit( mean of the probe and the positive ones - DIP_NEGATIVE_WEIGHT * mean of the negative ones )
-     * (J. Rocchio, Relevance feedback in information retrieval, 1971, with the probe as one of the relevant).
+     * (J. Rocchio, Relevance feedback in information retrieval, 1971, with the probe as one of the relevant). Such hits have no
+     * percentile.
      */
     const dip_probe *positive, *negative;
     size_t positive_count, negative_count;

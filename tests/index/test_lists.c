@@ -1,6 +1,8 @@
 /* Lists in two levels: vectors find the nearest of what they look at, and lists are shared out to the last one. */
+#define _GNU_SOURCE
 #include "tests/index/support.h"
 
+#include "core/cpu.h"
 #include "core/parallel.h"
 #include "index/lists.h"
 
@@ -111,6 +113,37 @@ static void threads_do_not_matter(void **state)
     free(vectors);
 }
 
+/* Among lists of one group every instruction set finds the nearest, the lower-numbered of equal ones. */
+static void every_body_finds_the_nearest(void **state)
+{
+    (void)state;
+    enum { N = 2100, DIM = 71, LISTS = 333 };
+    static const char *const switches[] = {NULL, "DIP_NO_AMX", "DIP_NO_AVX512BF16", "DIP_NO_AVX512",
+                                           "DIP_NO_AVX2"};
+    float *vectors = support_vectors(N, DIM, 4, 0, 60);
+    float *centroids = support_vectors(LISTS, DIM, 4, 1, 60);
+    memcpy(centroids + 300 * DIM, centroids, DIM * sizeof *centroids);
+    dip_lists l;
+    uint32_t nearest[N], again[N];
+    assert_ok(dip_lists_flat(&l, centroids, LISTS, DIM));
+    for (size_t s = 0; s < sizeof switches / sizeof *switches; s++) {
+        if (switches[s]) setenv(switches[s], "1", 1);
+        dip_cpu_refresh();
+        assert_ok(dip_lists_assign(&l, vectors, N, s ? again : nearest));
+        if (s) assert_memory_equal(again, nearest, sizeof nearest);
+    }
+    for (size_t s = 1; s < sizeof switches / sizeof *switches; s++) unsetenv(switches[s]);
+    dip_cpu_refresh();
+    size_t right = 0;
+    for (size_t i = 0; i < N; i++) {
+        assert_int_not_equal(nearest[i], 300);
+        right += nearest[i] == nearest_of(&l, vectors + i * DIM);
+    }
+    assert_true(right >= N - 2); /* of costs that only double tells apart */
+    dip_lists_fini(&l);
+    free(vectors), free(centroids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +151,7 @@ int main(void)
         cmocka_unit_test(a_list_for_every_vector),
         cmocka_unit_test(groups_without_lists_are_passed_over),
         cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(every_body_finds_the_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

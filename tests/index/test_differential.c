@@ -24,13 +24,13 @@ static const shape shapes[] = {
     {64, 32, 1, 0, DIP_REFINE_INT8, CLUSTERS},     {65, 33, 3, 0, DIP_REFINE_HALF, CLUSTERS},
     {130, 37, 64, 0, DIP_REFINE_INT8, CLUSTERS},   {200, 131, 4, 0, DIP_REFINE_INT8, CLUSTERS},
     {150, 262, 2, 0, DIP_REFINE_HALF, CLUSTERS},   {150, 263, 2, 0, DIP_REFINE_INT8, CLUSTERS},
-    {400, 1024, 16, 0, DIP_REFINE_INT8, CLUSTERS}, {300, 1022, 7, 0, DIP_REFINE_HALF, SPIKE},
-    {256, 256, 5, 256, DIP_REFINE_INT8, CLUSTERS}, {500, 96, 500, 0, DIP_REFINE_INT8, CLUSTERS},
-    {2000, 48, 300, 0, DIP_REFINE_INT8, COPIES},   {2000, 34, 256, 0, DIP_REFINE_HALF, FEW},
-    {900, 50, 33, 0, DIP_REFINE_INT8, SPIKE},      {900, 45, 20, 0, DIP_REFINE_INT8, AXES},
+    {150, 1024, 16, 0, DIP_REFINE_INT8, CLUSTERS}, {130, 1022, 7, 0, DIP_REFINE_HALF, SPIKE},
+    {128, 256, 5, 256, DIP_REFINE_INT8, CLUSTERS}, {300, 96, 300, 0, DIP_REFINE_INT8, CLUSTERS},
+    {1000, 48, 300, 0, DIP_REFINE_INT8, COPIES},   {1000, 34, 256, 0, DIP_REFINE_HALF, FEW},
+    {500, 50, 33, 0, DIP_REFINE_INT8, SPIKE},      {500, 45, 20, 0, DIP_REFINE_INT8, AXES},
 };
 
-enum { NQ = 8, K = 10, RANDOM_SHAPES = 6 };
+enum { NQ = 8, K = 10, RANDOM_SHAPES = 4 };
 
 static char *folder;
 
@@ -247,7 +247,7 @@ static void random_shapes_too(void **state)
     dip_rng rng;
     dip_rng_init(&rng, 4, 0);
     for (size_t i = 0; i < RANDOM_SHAPES; i++) {
-        shape s = {.n = 64 + dip_rng_below(&rng, 500),
+        shape s = {.n = 64 + dip_rng_below(&rng, 250),
                    .dim = 32 + dip_rng_below(&rng, i % 2 ? 100 : 400),
                    .refinement = dip_rng_below(&rng, 2) ? DIP_REFINE_HALF : DIP_REFINE_INT8,
                    .kind = (kind)dip_rng_below(&rng, 5)};
@@ -292,7 +292,7 @@ static int by_value(const void *a, const void *b)
 static void candidates_are_those_of_the_nearest_lists(void **state)
 {
     (void)state;
-    shape s = {2500, 61, 50, 0, DIP_REFINE_INT8, CLUSTERS};
+    shape s = {1500, 60, 50, 0, DIP_REFINE_INT8, CLUSTERS};
     pair p = make_pair(&s, 11);
     uint64_t *wanted = malloc(s.n * sizeof *wanted), *hits = malloc(s.n * sizeof *hits);
     float *scores = malloc(s.n * sizeof *scores);

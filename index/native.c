@@ -86,9 +86,13 @@ static dip_status open_files(dip_index *index, dip_native *native, const char *p
                                       .seed = g->shape.seed};
     index->table = (dip_id_table){
         .ids = g->ids, .count = g->shape.count, .live = g->shape.count, .sorted = g->ids};
-    if (!dip_file_exists(delta)) return DIP_OK;
-    status = open_delta(native, delta);
-    return status ? status : join_rows(index, native, delta);
+    if (dip_file_exists(delta)) {
+        status = open_delta(native, delta);
+        return status ? status : join_rows(index, native, delta);
+    }
+    /* A generation that is removed at this moment loses its name first: then there may have been a delta. */
+    if (dip_file_exists(path)) return DIP_OK;
+    return dip_fail(DIP_ENOENT, "'%s' was removed while it was opened", path);
 }
 
 static dip_status open_native(dip_index *index, const char *folder, const char *name)

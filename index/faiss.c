@@ -254,18 +254,11 @@ static dip_status seal(FaissIndex *index, const char *folder, const char *name, 
 
 static dip_status check_recipe(const dip_build *b)
 {
-    const dip_index_recipe *r = &b->recipe;
     if (b->n < DIP_FAISS_LEAST)
         return dip_fail(DIP_EINVAL,
                         "%zu vectors are too few for lists and codes, which need %d to train; "
                         "use engine exact or auto",
                         b->n, DIP_FAISS_LEAST);
-    if (r->code_count > DIP_MOST_CODES)
-        return dip_fail(DIP_EINVAL, "%u codes a vector are too many; at most %d are possible",
-                        r->code_count, DIP_MOST_CODES);
-    if (b->dim % r->code_count)
-        return dip_fail(DIP_EINVAL, "%u codes do not divide a vector of %zu dimensions",
-                        r->code_count, b->dim);
     return DIP_OK;
 }
 

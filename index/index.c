@@ -1,25 +1,16 @@
 /*
- * The front of an index: recipes, building, opening, updating; see index.h. What is particular to an engine stands
+ * The front of an index: building, opening, updating; see index.h. What is particular to an engine stands
  * behind engine.h.
  */
 #include "index/engine.h"
 
 #include "core/mem.h"
-#include "index/coded.h"
 #include "index/dot.h"
+#include "index/recipe.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    EXACT_BELOW = 50000,
-    POINTS_A_LIST = 39, /* what k-means wants at least */
-    MAX_LISTS = 1 << 18,
-    USUAL_CODES = 128,
-    MAX_SUB_DIM = 16,
-    SEED = 1,
-};
 
 static const dip_engine_ops *const engines[] = {&dip_engine_exact, &dip_engine_native,
                                                 &dip_engine_faiss};
@@ -39,47 +30,6 @@ dip_engine dip_engine_find(const char *name)
     for (size_t i = 0; i < ENGINES; i++)
         if (!strcmp(engines[i]->name, name)) return engines[i]->engine;
     return DIP_ENGINE_AUTO;
-}
-
-/*
- * The power of two nearest to sqrt(n), four times that for the native engine, but with enough vectors a list. FAISS's
- * residual fast scan makes a look-up table for each list that it probes, which costs as much as some thousand
- * codes; the native engine makes one a query, so its lists are finer.
- */
-static uint32_t choose_lists(size_t n, dip_engine engine)
-{
-    double wanted = sqrt((double)n) * (engine == DIP_ENGINE_NATIVE ? 4 : 1);
-    uint32_t lists = 1;
-    while (lists < MAX_LISTS && lists * sqrt(2) < wanted) lists *= 2;
-    while (lists > 1 && lists > n / POINTS_A_LIST) lists /= 2;
-    return lists;
-}
-
-/*
- * Two dimensions a code while that gives no more than 128 codes, else the next divisor; of a number of dimensions that has no
- * small one, the most codes that are possible.
- */
-static uint32_t choose_codes(size_t dim)
-{
-    for (size_t sub = 2; sub <= MAX_SUB_DIM; sub++)
-        if (dim % sub == 0 && dim / sub <= USUAL_CODES) return (uint32_t)(dim / sub);
-    size_t codes = dim < DIP_MOST_CODES ? dim : DIP_MOST_CODES;
-    while (dim % codes) codes--;
-    return (uint32_t)codes;
-}
-
-void dip_index_recipe_resolve(dip_index_recipe *recipe, size_t n, size_t dim)
-{
-    if (!recipe->exact_below) recipe->exact_below = EXACT_BELOW;
-    if (recipe->engine == DIP_ENGINE_AUTO) {
-        bool exact = n < recipe->exact_below || n < DIP_FAISS_LEAST;
-        recipe->engine = exact ? DIP_ENGINE_EXACT : DIP_ENGINE_NATIVE;
-    }
-    if (!recipe->lists) recipe->lists = choose_lists(n, recipe->engine);
-    if (recipe->lists > n) recipe->lists = n ? (uint32_t)n : 1;
-    if (!recipe->code_count) recipe->code_count = choose_codes(dim);
-    if (recipe->refinement == DIP_REFINE_AUTO) recipe->refinement = DIP_REFINE_INT8;
-    if (!recipe->seed) recipe->seed = SEED;
 }
 
 char *dip_index_path(const char *folder, const char *name, const char *suffix)
@@ -153,9 +103,11 @@ dip_status dip_index_build(const char *folder, const char *name, const dip_index
                    .dim = dim,
                    .progress = progress};
     if (recipe) b.recipe = *recipe;
+    dip_index_plan plan;
     dip_status status = check_build(&b);
+    if (!status) status = dip_index_plan_make(&plan, &b.recipe, n, dim);
     if (status) return status;
-    dip_index_recipe_resolve(&b.recipe, n, dim);
+    b.recipe = plan.recipe;
     const dip_engine_ops *ops = find_engine(b.recipe.engine);
     if (!ops) return dip_fail(DIP_EINVAL, "there is no search engine number %d", b.recipe.engine);
     status = ops->build(&b);

@@ -40,17 +40,17 @@ const char *dip_engine_name(size_t i);
 /** The engine of that name; AUTO if there is none. */
 dip_engine dip_engine_find(const char *name);
 
-/** What to build. Zero fields are chosen from n and dim; dip_index_recipe_resolve() says what. */
+/** What to build. Zero fields are chosen from the others, n and dim: recipe.h says how, and gives the result. */
 typedef struct dip_index_recipe {
     dip_engine engine;   /* AUTO: exact below exact_below vectors */
     size_t exact_below;  /* default 50,000 */
     uint32_t lists;      /* IVF lists */
     uint32_t code_count; /* 4-bit sub-quantisers; dim is a multiple of it */
     dip_refinement refinement;
+    uint64_t memory; /* bytes that searching may keep in memory; 0: no limit */
+    double recall;   /* that searches will be asked for at most; 0: no matter */
     uint64_t seed;
 } dip_index_recipe;
-
-void dip_index_recipe_resolve(dip_index_recipe *recipe, size_t n, size_t dim);
 
 /** How to search; zero fields: the operating point stored at build time. */
 typedef struct dip_index_params {
@@ -111,14 +111,41 @@ dip_status dip_index_update(const dip_index *base, const char *folder, const cha
 /** The ids that it holds, ascending; borrowed. */
 const uint64_t *dip_index_ids(const dip_index *index, size_t *n);
 
+enum {
+    DIP_INDEX_MAX_POINTS = 16,
+    DIP_INDEX_CHOOSING = 5 /* one query of so many chooses, the others report */
+};
+
+/** A way to search: what it finds and what it costs. */
+typedef struct dip_index_point {
+    dip_index_params params;
+    double recall; /* recall@k on queries that had no part in choosing it */
+    double
+        us; /* microseconds of a query on one thread, one query a call: the median by the clock at build time */
+} dip_index_point;
+
+typedef struct dip_index_tuning {
+    const float *vectors; /* (n, dim); normally what the index was built from */
+    const uint64_t *ids;  /* n, ascending */
+    size_t n;
+    const float *
+        queries; /* (nq, dim): the first fifth chooses, the rest reports; let both be samples of the same */
+    size_t nq;
+    bool stored; /* the queries are among the vectors: that each finds itself does not count */
+    size_t k;    /* hits that count */
+    size_t
+        fetched; /* hits that the index is asked for, of which the k with the best exact scores stay; at least k */
+    double target; /* recall that one of the points should just reach */
+} dip_index_tuning;
+
 /**
- * Measures recall@k on the given queries (nq, dim) against exact search over the given vectors (n, dim; ids
- * ascending; normally what the index was built from) and picks the cheapest nprobe and depth that reach `target`, or the best
- * if none does; out gets them, *recall what was measured. A hit counts if its exact score reaches the k-th true score
- * less 1e-6, so ties do no harm. The same for any number of threads and on any machine: cost is a model, not a clock.
+ * Measures recall@k against exact search and gives the points that are worth having, the cheapest first, each with
+ * a higher recall than the one before: from a recall of about 0.8 to the best that is worth its cost. A hit counts if its
+ * exact score reaches the k-th true score less 1e-6, so ties do no harm. Which points come out is the same for any number
+ * of threads and on any machine: cost is a model. `us` is by the clock. At least one point; one alone for an
+ * engine that compares all.
  */
-dip_status dip_index_tune(const dip_index *index, const float *vectors, const uint64_t *ids,
-                          size_t n, const float *queries, size_t nq, size_t k, double target,
-                          dip_index_params *out, double *recall);
+dip_status dip_index_tune(const dip_index *index, const dip_index_tuning *how,
+                          dip_index_point points[DIP_INDEX_MAX_POINTS], size_t *count);
 
 #endif

@@ -13,7 +13,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { VERSION = 1, DIGITS = 16, MAX_POINTS = 4096, MAX_CALIBRATIONS = 256, MAX_FILES = 256 };
+enum {
+    VERSION = 2,
+    OLDEST_VERSION = 1,
+    DIGITS = 16,
+    MAX_POINTS = 4096,
+    MAX_CALIBRATIONS = 256,
+    MAX_FILES = 256
+};
 
 static const char format_name[] = "diptych index";
 static const char checksum_key[] = "\"checksum\": \"";
@@ -27,6 +34,36 @@ void dip_manifest_fini(dip_manifest *manifest)
     manifest->calibrations = NULL;
     manifest->files = NULL;
     manifest->point_count = manifest->calibration_count = manifest->file_count = 0;
+}
+
+/* --- Operating points --- */
+
+/* Of the points of one direction, which start at `first`. */
+static const dip_operating_point *choose_point(const dip_manifest *m, uint32_t first,
+                                               const dip_effort *effort)
+{
+    const dip_operating_point *best = &m->points[first];
+    double recall = effort->recall > 0 ? effort->recall : effort->us > 0 ? INFINITY : best->target;
+    for (uint32_t i = first; i < m->point_count && best->recall < recall; i++) {
+        const dip_operating_point *p = &m->points[i];
+        if (strcmp(p->from, best->from) || strcmp(p->to, best->to)) break;
+        if (p->recall > best->recall && (!(effort->us > 0) || p->us <= effort->us)) best = p;
+    }
+    return best;
+}
+
+const dip_operating_point *dip_manifest_point(const dip_manifest *manifest, const char *from,
+                                              const char *to, const dip_effort *effort)
+{
+    const dip_operating_point *found = NULL;
+    for (uint32_t i = 0; i < manifest->point_count; i++) {
+        const dip_operating_point *p = &manifest->points[i];
+        bool first = i == 0 || strcmp(p[-1].from, p->from) || strcmp(p[-1].to, p->to);
+        if (!first || strcmp(p->to, to) || (*from && strcmp(p->from, from))) continue;
+        p = choose_point(manifest, i, effort);
+        if (!found || p->params.nprobe > found->params.nprobe) found = p;
+    }
+    return found;
 }
 
 /* --- Checksum --- */
@@ -85,10 +122,11 @@ static json_t *format_points(const dip_manifest *m)
     json_t *list = json_array();
     for (uint32_t i = 0; i < m->point_count; i++) {
         const dip_operating_point *p = &m->points[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:o, s:o}", "from", p->from,
-                                              "to", p->to, "nprobe", (json_int_t)p->params.nprobe,
-                                              "depth", (json_int_t)p->params.depth, "target",
-                                              number(p->target), "recall", number(p->recall)));
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "from", p->from, "to", p->to, "nprobe",
+                      (json_int_t)p->params.nprobe, "depth", (json_int_t)p->params.depth, "target",
+                      number(p->target), "recall", number(p->recall), "us", number(p->us)));
     }
     return list;
 }
@@ -254,7 +292,7 @@ static void read_modalities(reader *r, const json_t *root, dip_manifest *m)
     m->modality_count = (uint32_t)n;
 }
 
-static void read_points(reader *r, const json_t *root, dip_manifest *m)
+static void read_points(reader *r, const json_t *root, uint64_t version, dip_manifest *m)
 {
     const json_t *list =
         read_list(r, root, "points", MAX_POINTS, sizeof *m->points, (void **)&m->points);
@@ -268,6 +306,7 @@ static void read_points(reader *r, const json_t *root, dip_manifest *m)
         p->params.depth = (uint32_t)read_count(r, one, "depth", UINT32_MAX);
         p->target = read_number(r, json_object_get(one, "target"), "target");
         p->recall = read_number(r, json_object_get(one, "recall"), "recall");
+        if (version > 1) p->us = read_number(r, json_object_get(one, "us"), "us");
     }
     m->point_count = (uint32_t)n;
 }
@@ -314,16 +353,16 @@ static void read_all(reader *r, const json_t *root, dip_manifest *m)
     read_text(r, root, "format", format, sizeof format);
     if (strcmp(format, format_name)) wrong(r, "format");
     uint64_t version = read_count(r, root, "version", INT32_MAX);
-    if (!r->status && version != VERSION)
-        r->status = dip_fail(
-            DIP_EFORMAT,
-            "'%s' is a manifest of version %llu, this program reads %d; run diptych index again",
-            r->path, (unsigned long long)version, VERSION);
+    if (!r->status && (version < OLDEST_VERSION || version > VERSION))
+        r->status = dip_fail(DIP_EFORMAT,
+                             "'%s' is a manifest of version %llu, this program reads %d to %d; run "
+                             "diptych index again",
+                             r->path, (unsigned long long)version, OLDEST_VERSION, VERSION);
     read_name(r, root, "generation", m->generation, sizeof m->generation);
     read_text(r, root, "model", m->model, sizeof m->model);
     m->dim = (uint32_t)read_count(r, root, "dim", UINT32_MAX);
     read_modalities(r, root, m);
-    read_points(r, root, m);
+    read_points(r, root, version, m);
     read_calibrations(r, root, m);
     read_files(r, root, m);
 }

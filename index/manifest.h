@@ -1,10 +1,10 @@
 /**
  * The manifest of a generation: what it was built from, how to search it, and what its files are.
  *
- * JSON, one object: format ("diptych index"), version (1), generation, model, dim, modalities [{name, count, describe}],
- * points [{from, to, nprobe, depth, target, recall}], calibrations [{from, to, quantiles [1001 numbers]}], files [{name,
+ * JSON, one object: format ("diptych index"), version (2), generation, model, dim, modalities [{name, count, describe}],
+ * points [{from, to, nprobe, depth, target, recall, us}], calibrations [{from, to, quantiles [1001 numbers]}], files [{name,
  * bytes, xxh3}], and last checksum: the XXH3 of the file's bytes with the checksum's own 16 digits as zeros.
- * Checksums are 16 hex digits.
+ * Checksums are 16 hex digits. Version 1 had one point a direction, without `us`; it is read too.
  */
 #ifndef INDEX_MANIFEST_H
 #define INDEX_MANIFEST_H
@@ -19,11 +19,18 @@ typedef struct dip_calibration {
     float quantile[DIP_CALIBRATION_STEPS];
 } dip_calibration;
 
-/** Operating point of one (probe modality -> target modality). */
+/**
+ * An operating point of one (probe modality -> target modality). A direction has several, one after the other, each
+ * with a higher recall and a higher cost than the one before.
+ */
 typedef struct dip_operating_point {
     char from[DIP_WORD_CAPACITY], to[DIP_WORD_CAPACITY];
-    dip_index_params params;
-    double target, recall; /* recall@10 asked for and measured on held-out queries */
+    dip_index_params params; /* zeros: all vectors are compared */
+    double
+        target; /* recall@10 that searches are to reach if they do not ask for another; the same in all of a direction */
+    double recall; /* recall@10 measured on queries that had no part in choosing the point */
+    double
+        us; /* microseconds of a query on one thread, by the clock when the index was built; 0: not measured */
 } dip_operating_point;
 
 typedef struct dip_manifest_file {
@@ -51,6 +58,21 @@ typedef struct dip_manifest {
 
 /** Frees the arrays; the struct is the caller's. */
 void dip_manifest_fini(dip_manifest *manifest);
+
+/** What a search asks of an index; zeros: what was asked for when the index was built. */
+typedef struct dip_effort {
+    double recall; /* at least this share of the exact 10 nearest */
+    double us;     /* at most so many microseconds, by the point's clock; goes before recall */
+} dip_effort;
+
+/**
+ * The point of a direction for a search: of those within the time (the cheapest, if none is; all, without a time) the
+ * first that reaches the recall, or the best if none does. Without a recall, but with a time: the best within it. `from` "": the
+ * probe's modality is not known, so of the points that suit each direction to `to` the one with the most lists. NULL: there
+ * is no such direction.
+ */
+const dip_operating_point *dip_manifest_point(const dip_manifest *manifest, const char *from,
+                                              const char *to, const dip_effort *effort);
 
 /**
  * The text of a manifest, with its checksum; free with dip_free(). Expected failure: DIP_EINVAL (a number is not finite, a

@@ -1,9 +1,10 @@
 /*
- * Tuning of the operating point; see index.h.
+ * Tuning of operating points; see index.h.
  *
- * For nprobe = 1, 2, 4, ... the smallest depth of 1, 2, 4, ... 32 that reaches the target is found by bisection, since
- * recall only grows with depth; the cheapest pair by the cost model below wins. The walk ends where one more
- * doubling of nprobe could not be cheaper even at depth 1.
+ * A walk from one list (or a few, if they are short) and depth 1 upwards takes, of one step more in lists (1, 2, 3, 4, 6, 8, 12, ...) and one step
+ * more in depth, the one that gains more recall for its cost by the model below. Around the target, the way back down is
+ * tried as well, so that neither fewer lists nor less depth would do. Of all that was measured on the choosing queries the
+ * points that no cheaper one equals are thinned out, measured on the reporting queries, and timed.
  */
 #include "index/engine.h"
 
@@ -11,148 +12,335 @@
 #include "index/dot.h"
 #include "index/scan.h"
 
-enum { DEPTHS = 6 }; /* 1, 2, 4, 8, 16, 32 */
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    MAX_DEPTH = 32,
+    MAX_TRIALS = 160, /* two steps for each of 2 log2(lists) + 10, and the way back */
+    TIMED_QUERIES = 200,
+    LOOK_BACK = 6, /* steps: a walk ends if so many gained too little */
+};
 
 static const float tolerance = 1e-6F;
+static const double least_recall = 0.8;  /* of a point that is kept, if there are better ones */
+static const double least_gain = 0.0005; /* of LOOK_BACK steps */
+static const double fewer_misses = 0.8;  /* of what the point before misses: else thinned out */
 
 typedef struct trial {
-    const dip_index *index;
-    const dip_scan *base;
-    const float *queries;
-    size_t nq, k;
-    float *bars;    /* nq: the k-th true score */
-    size_t *wanted; /* nq: true hits, k or fewer */
-    uint64_t *ids;  /* (nq, k) */
-    float *scores;  /* (nq, k) */
+    dip_index_params params;
+    double recall, cost;
 } trial;
 
-static dip_status find_truth(trial *t)
+typedef struct tuning {
+    const dip_index *index;
+    const dip_index_tuning *how;
+    dip_scan base;
+    size_t k;       /* with the query itself */
+    size_t fetched; /* likewise */
+    float *bars;    /* nq: the k-th true score */
+    size_t *wanted; /* nq: true hits, k or fewer */
+    uint64_t *ids;  /* (nq, fetched) */
+    float *scores;  /* (nq, fetched) */
+    trial trials[MAX_TRIALS];
+    size_t trial_count;
+} tuning;
+
+static dip_status find_truth(tuning *t)
 {
-    dip_status status = dip_scan_run(t->base, t->queries, t->nq, t->k, t->ids, t->scores);
-    if (status) return status;
-    for (size_t i = 0; i < t->nq; i++) {
-        size_t n = t->k;
-        while (n && t->ids[i * t->k + n - 1] == DIP_NO_ID) n--;
+    size_t nq = t->how->nq, k = t->k;
+    dip_status status = dip_scan_run(&t->base, t->how->queries, nq, k, t->ids, t->scores);
+    for (size_t i = 0; i < nq && !status; i++) {
+        size_t n = k;
+        while (n && t->ids[i * k + n - 1] == DIP_NO_ID) n--;
         t->wanted[i] = n;
-        t->bars[i] = n ? t->scores[i * t->k + n - 1] - tolerance : 0;
+        t->bars[i] = n ? t->scores[i * k + n - 1] - tolerance : 0;
     }
-    return DIP_OK;
+    return status;
 }
 
-static bool is_hit(const trial *t, dip_dot_fn dot, size_t query, uint64_t id)
+static bool is_hit(const tuning *t, dip_dot_fn dot, size_t query, uint64_t id)
 {
-    const dip_scan *base = t->base;
+    const dip_scan *base = &t->base;
     size_t row = dip_ids_lower_bound(base->ids, base->n, id);
     if (row == base->n || base->ids[row] != id) return false;
-    const float *q = t->queries + query * base->dim;
+    const float *q = t->how->queries + query * base->dim;
     return dot(q, base->vectors + row * base->dim, base->dim) >= t->bars[query];
 }
 
-static dip_status measure(const trial *t, dip_index_params params, double *recall)
+/* Recall of the queries first .. first + n - 1. */
+static dip_status measure(const tuning *t, size_t first, size_t n, dip_index_params params,
+                          double *recall)
 {
     dip_dot_fn dot = dip_dot_get();
     uint64_t hits = 0, wanted = 0;
-    dip_status status =
-        dip_index_search(t->index, t->queries, t->nq, t->k, &params, NULL, 0, t->ids, t->scores);
-    if (status) return status;
-    for (size_t i = 0; i < t->nq; i++) {
-        wanted += t->wanted[i];
-        for (size_t j = 0; j < t->wanted[i]; j++) hits += is_hit(t, dot, i, t->ids[i * t->k + j]);
+    size_t own = t->how->stored;
+    dip_status status = dip_index_search(t->index, t->how->queries + first * t->base.dim, n,
+                                         t->fetched, &params, NULL, 0, t->ids, t->scores);
+    for (size_t i = 0; i < n && !status; i++) {
+        size_t found = 0, most = t->wanted[first + i];
+        for (size_t j = 0; j < t->fetched && found < most; j++)
+            found += is_hit(t, dot, first + i, t->ids[i * t->fetched + j]);
+        wanted += most > own ? most - own : 0;
+        hits += found > own ? found - own : 0;
     }
     *recall = wanted ? (double)hits / (double)wanted : 1;
-    return DIP_OK;
+    return status;
 }
 
 /*
- * Nanoseconds of one query that depend on the parameters, as measured, near enough to rank: the look-up table of each
- * probed list (16 entries a code), the codes in it, and the refinement of each candidate.
+ * Nanoseconds of one query that depend on the parameters, as measured, near enough to rank. Of the faiss engine: the
+ * look-up table of each probed list (16 entries a code), the codes in it, and each candidate's refinement. Of the native
+ * engine: the ranking of about twelve lists for each that is probed, the codes, a cache miss a list, the refinement.
  */
-static double cost(const trial *t, dip_index_params params)
+static double cost(const tuning *t, dip_index_params params)
 {
     const dip_layout *layout = &t->index->view.layout;
-    double probe = 16 * 2.2 * layout->code_count;
-    double codes = 0.015 * layout->code_count * (double)layout->count / layout->lists;
-    double candidate = 60 + 0.5 * layout->dim;
-    return params.nprobe * (probe + codes) + (double)params.depth * (double)t->k * candidate;
+    double codes = (double)layout->code_count * (double)layout->count / layout->lists;
+    double dim = layout->dim, candidates = (double)params.depth * (double)t->fetched;
+    if (dip_index_engine(t->index) == DIP_ENGINE_NATIVE)
+        return params.nprobe * (300 + 0.4 * dim + 0.04 * codes) + candidates * (40 + 0.5 * dim);
+    return params.nprobe * (35.0 * layout->code_count + 0.015 * codes) +
+           candidates * (60 + 0.5 * dim);
 }
 
-typedef struct choice {
-    dip_index_params params;
-    double recall, cost;
-    bool reached;
-} choice;
+/* ---- the walk ---- */
 
-static void consider(const trial *t, choice *best, dip_index_params params, double recall,
-                     double target)
+static size_t choosing(const tuning *t)
 {
-    choice c = {params, recall, cost(t, params), recall >= target};
-    bool better = c.reached != best->reached ? c.reached
-                  : c.reached                ? c.cost < best->cost
-                                             : c.recall > best->recall;
-    if (better || best->params.nprobe == 0) *best = c;
+    return (t->how->nq + DIP_INDEX_CHOOSING - 1) / DIP_INDEX_CHOOSING;
 }
 
-/* The smallest depth that reaches the target with this nprobe. */
-static dip_status try_nprobe(const trial *t, uint32_t nprobe, double target, choice *best)
+/* Measures parameters, unless that was done. */
+static dip_status attempt(tuning *t, dip_index_params params, trial *out)
 {
-    double recall = 0;
-    dip_index_params params = {nprobe, 1U << (DEPTHS - 1)};
-    dip_status status = measure(t, params, &recall);
+    for (size_t i = 0; i < t->trial_count; i++) {
+        *out = t->trials[i];
+        if (out->params.nprobe == params.nprobe && out->params.depth == params.depth) return DIP_OK;
+    }
+    *out = (trial){params, 0, cost(t, params)};
+    dip_status status = measure(t, 0, choosing(t), params, &out->recall);
+    if (!status && t->trial_count < MAX_TRIALS) t->trials[t->trial_count++] = *out;
+    return status;
+}
+
+/* The next of 1, 2, 3, 4, 6, 8, 12, ... */
+static uint32_t step_up(uint32_t x, uint32_t most)
+{
+    uint32_t power = 1;
+    while (power <= x / 2) power *= 2;
+    uint32_t next = x < 2 ? x + 1 : x < power + power / 2 ? power + power / 2 : 2 * power;
+    return next < most ? next : most;
+}
+
+static uint32_t step_down(uint32_t x, uint32_t least)
+{
+    uint32_t last = least;
+    for (uint32_t at = least; at < x; at = step_up(at, UINT32_MAX)) last = at;
+    return last;
+}
+
+/* Recall for its cost; -1: no step at all, at the end of its scale. That more finds less is chance. */
+static double worth(const trial *from, const trial *to)
+{
+    if (to->cost <= from->cost) return -1;
+    return to->recall > from->recall ? (to->recall - from->recall) / (to->cost - from->cost) : 0;
+}
+
+/* One step; *ended if there is none. */
+static dip_status advance(tuning *t, trial *at, bool *ended)
+{
+    uint32_t lists = t->index->view.layout.lists;
+    dip_index_params wide = {step_up(at->params.nprobe, lists), at->params.depth};
+    dip_index_params deep = {at->params.nprobe, step_up(at->params.depth, MAX_DEPTH)};
+    trial wider, deeper;
+    dip_status status = attempt(t, wide, &wider);
+    if (!status) status = attempt(t, deep, &deeper);
     if (status) return status;
-    consider(t, best, params, recall, target);
-    if (recall < target) return DIP_OK;
-    int low = 0, high = DEPTHS - 1; /* 1 << high is enough */
-    while (low < high) {
-        int middle = (low + high) / 2;
-        params.depth = 1U << middle;
-        status = measure(t, params, &recall);
-        if (status) return status;
-        consider(t, best, params, recall, target);
-        if (recall >= target)
-            high = middle;
-        else
-            low = middle + 1;
+    double more_lists = worth(at, &wider), more_depth = worth(at, &deeper);
+    *ended = more_lists < 0 && more_depth < 0;
+    *at = more_lists >= more_depth ? wider : deeper;
+    return DIP_OK;
+}
+
+/* So few that they hold the hits wanted twice; a search of fewer would begin again with more. */
+static uint32_t least_lists(const tuning *t)
+{
+    const dip_layout *layout = &t->index->view.layout;
+    double lists = ceil(2.0 * (double)t->fetched * layout->lists / (double)layout->count);
+    return lists < layout->lists ? (uint32_t)lists : layout->lists;
+}
+
+/* From a point that reaches the target down to where less of either would not. */
+static dip_status descend(tuning *t, trial at)
+{
+    for (bool lower = true; lower;) {
+        dip_index_params less[] = {{step_down(at.params.nprobe, least_lists(t)), at.params.depth},
+                                   {at.params.nprobe, step_down(at.params.depth, 1)}};
+        lower = false;
+        for (size_t i = 0; i < 2 && !lower; i++) {
+            trial other;
+            dip_status status = attempt(t, less[i], &other);
+            if (status) return status;
+            lower = other.cost < at.cost && other.recall >= t->how->target;
+            if (lower) at = other;
+        }
     }
     return DIP_OK;
 }
 
-static dip_status walk(const trial *t, double target, choice *best)
+static dip_status walk(tuning *t)
 {
-    uint32_t lists = t->index->view.layout.lists;
-    for (uint32_t nprobe = 1;; nprobe = nprobe <= lists / 2 ? nprobe * 2 : lists) {
-        dip_index_params least = {nprobe, 1};
-        if (best->reached && cost(t, least) >= best->cost) return DIP_OK;
-        dip_status status = try_nprobe(t, nprobe, target, best);
-        if (status || nprobe >= lists) return status;
+    trial at;
+    double earlier[LOOK_BACK] = {0};
+    bool ended = false, reached = false;
+    dip_status status = attempt(t, (dip_index_params){least_lists(t), 1}, &at);
+    for (size_t step = 0; !status && !ended; step++) {
+        if (!reached && at.recall >= t->how->target) {
+            status = descend(t, at);
+            reached = true;
+        }
+        double *before = &earlier[step % LOOK_BACK];
+        bool flat =
+            step >= LOOK_BACK && at.recall >= least_recall && at.recall - *before < least_gain;
+        *before = at.recall;
+        if (at.recall >= 1 || flat || t->trial_count + 4 > MAX_TRIALS) break;
+        if (!status) status = advance(t, &at, &ended);
     }
+    return status;
 }
 
-dip_status dip_index_tune(const dip_index *index, const float *vectors, const uint64_t *ids,
-                          size_t n, const float *queries, size_t nq, size_t k, double target,
-                          dip_index_params *out, double *recall)
+/* ---- the points ---- */
+
+static int by_cost(const void *a, const void *b)
 {
-    if (dip_index_engine(index) == DIP_ENGINE_EXACT || nq == 0 || k == 0 || n == 0) {
-        *out = (dip_index_params){index->view.layout.nprobe, index->view.layout.depth};
-        *recall = 1;
-        return DIP_OK;
+    const trial *x = a, *y = b;
+    if (x->cost != y->cost) return x->cost < y->cost ? -1 : 1;
+    return (x->recall < y->recall) - (x->recall > y->recall);
+}
+
+/* Drops what a cheaper trial equals. */
+static void keep_best(tuning *t)
+{
+    size_t kept = 0;
+    qsort(t->trials, t->trial_count, sizeof *t->trials, by_cost);
+    for (size_t i = 0; i < t->trial_count; i++)
+        if (!kept || t->trials[i].recall > t->trials[kept - 1].recall)
+            t->trials[kept++] = t->trials[i];
+    t->trial_count = kept;
+}
+
+/* A short list: steps worth taking, the cheapest that reaches the target, and the best. */
+static void thin_out(tuning *t)
+{
+    size_t kept = 0, last = t->trial_count - 1;
+    double target = t->how->target, before = 0;
+    bool reached = false;
+    for (size_t i = 0; i <= last; i++) {
+        trial one = t->trials[i];
+        bool first = !reached && one.recall >= target;
+        bool worth_it = one.recall >= least_recall && 1 - one.recall <= fewer_misses * (1 - before);
+        reached |= first;
+        if (i < last && !first && (!worth_it || kept + 3 > DIP_INDEX_MAX_POINTS)) continue;
+        before = one.recall;
+        t->trials[kept++] = one;
     }
-    const dip_scan base = {.vectors = vectors, .ids = ids, .n = n, .dim = dip_index_dim(index)};
-    trial t = {.index = index, .base = &base, .queries = queries, .nq = nq, .k = k};
-    choice best = {{0, 0}, 0, 0, false};
-    t.bars = dip_alloc(nq * sizeof *t.bars);
-    t.wanted = dip_alloc(nq * sizeof *t.wanted);
-    t.ids = dip_alloc(nq * k * sizeof *t.ids);
-    t.scores = dip_alloc(nq * k * sizeof *t.scores);
-    dip_status status = t.bars && t.wanted && t.ids && t.scores ? DIP_OK : DIP_ENOMEM;
-    if (!status) status = find_truth(&t);
-    if (!status) status = walk(&t, target, &best);
+    t->trial_count = kept;
+}
+
+/* What the reporting queries say. */
+static dip_status report(tuning *t)
+{
+    size_t first = choosing(t), n = t->how->nq - first;
+    if (!n) return DIP_OK; /* one query alone has chosen and reports */
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < t->trial_count && !status; i++)
+        status = measure(t, first, n, t->trials[i].params, &t->trials[i].recall);
+    if (!status) keep_best(t);
+    return status;
+}
+
+static double now_us(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec * 1e6 + (double)time.tv_nsec * 1e-3;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static dip_status clock_point(const dip_index *index, const dip_index_tuning *how,
+                              dip_index_point *point)
+{
+    size_t dim = dip_index_dim(index), n = how->nq < TIMED_QUERIES ? how->nq : TIMED_QUERIES;
+    size_t fetched = how->fetched + how->stored;
+    uint64_t *ids = dip_alloc(fetched * sizeof *ids);
+    float *scores = dip_alloc(fetched * sizeof *scores);
+    double *times = dip_alloc((n + 1) * sizeof *times);
+    dip_status status = ids && scores && times ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i++) {
+        const float *query = how->queries + (how->nq - 1 - i) * dim;
+        double start = now_us();
+        status = dip_index_search(index, query, 1, fetched, &point->params, NULL, 0, ids, scores);
+        times[i] = now_us() - start;
+    }
+    if (!status && n) {
+        qsort(times, n, sizeof *times, by_value);
+        point->us = times[n / 2];
+    }
+    dip_free(ids);
+    dip_free(scores);
+    dip_free(times);
+    return status;
+}
+
+static dip_status find_points(tuning *t, dip_index_point *points, size_t *count)
+{
+    size_t nq = t->how->nq;
+    t->bars = dip_alloc(nq * sizeof *t->bars);
+    t->wanted = dip_alloc(nq * sizeof *t->wanted);
+    t->ids = dip_alloc(nq * t->fetched * sizeof *t->ids);
+    t->scores = dip_alloc(nq * t->fetched * sizeof *t->scores);
+    dip_status status = t->bars && t->wanted && t->ids && t->scores ? DIP_OK : DIP_ENOMEM;
+    if (!status) status = find_truth(t);
+    if (!status) status = walk(t);
     if (!status) {
-        *out = best.params;
-        *recall = best.recall;
+        keep_best(t);
+        thin_out(t);
+        status = report(t);
     }
-    dip_free(t.bars);
-    dip_free(t.wanted);
-    dip_free(t.ids);
-    dip_free(t.scores);
+    for (size_t i = 0; i < t->trial_count && !status; i++)
+        points[i] = (dip_index_point){t->trials[i].params, t->trials[i].recall, 0};
+    *count = t->trial_count;
+    dip_free(t->bars);
+    dip_free(t->wanted);
+    dip_free(t->ids);
+    dip_free(t->scores);
+    return status;
+}
+
+dip_status dip_index_tune(const dip_index *index, const dip_index_tuning *how,
+                          dip_index_point points[DIP_INDEX_MAX_POINTS], size_t *count)
+{
+    dip_status status = DIP_OK;
+    *count = 1;
+    points[0] = (dip_index_point){{0, 0}, 1, 0};
+    if (dip_index_engine(index) != DIP_ENGINE_EXACT && how->nq && how->k && how->n) {
+        tuning t = {.index = index,
+                    .how = how,
+                    .base = {.vectors = how->vectors,
+                             .ids = how->ids,
+                             .n = how->n,
+                             .dim = dip_index_dim(index)},
+                    .k = how->k + how->stored,
+                    .fetched = how->fetched + how->stored};
+        status = find_points(&t, points, count);
+    }
+    for (size_t i = 0; i < *count && !status; i++) status = clock_point(index, how, &points[i]);
     return status;
 }

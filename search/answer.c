@@ -27,11 +27,13 @@ typedef struct target {
     uint64_t matching;
     bool exhausted; /* there are no more than were found */
     bool exactly;
+    const dip_operating_point *point; /* that the index was asked at; or NULL */
 } target;
 
 typedef struct run {
     dip_search *search;
     const dip_query *query;
+    dip_effort effort; /* of each index */
     dip_probed probed;
     target targets[DIP_MAX_MODALITIES];
     size_t target_count;
@@ -48,6 +50,10 @@ static dip_status check_query(const dip_query *q)
     if (isnan(q->min_score)) return dip_fail(DIP_EINVAL, "min_score is not a number");
     if (!(q->diversify_km >= 0) || isinf(q->diversify_km))
         return dip_fail(DIP_EINVAL, "diversify_km %g is no distance", q->diversify_km);
+    if (!(q->recall >= 0 && q->recall <= 1))
+        return dip_fail(DIP_EINVAL, "recall %g is no share from 0 to 1", q->recall);
+    if (!(q->budget_ms >= 0) || isinf(q->budget_ms))
+        return dip_fail(DIP_EINVAL, "budget_ms %g is no time", q->budget_ms);
     return DIP_OK;
 }
 
@@ -118,10 +124,13 @@ static dip_status find_of(run *r, target *t, size_t wanted)
     dip_candidates found;
     size_t own = r->query->include_self ? 0 : r->probed.own_count, fetched = wanted + own;
     if (fetched > t->matching) fetched = t->matching;
-    dip_status status = dip_candidates_rank(r->search, &r->probed, t->modality, t->allow,
-                                            t->allow_count, fetched, r->query->exact, &found);
+    bool exact = r->query->exact || r->query->recall >= 1;
+    dip_status status =
+        dip_candidates_rank(r->search, &r->probed, t->modality, t->allow, t->allow_count, fetched,
+                            exact ? NULL : &r->effort, &found);
     if (status) return status;
     t->exactly = found.exactly;
+    t->point = found.point;
     t->exhausted = fetched == t->matching;
     size_t kept = 0;
     dip_candidate *list = dip_realloc(r->found, (r->found_count + found.count + 1) * sizeof *list);
@@ -222,25 +231,39 @@ static void describe(const run *r, dip_result *out)
                    *between = i ? "; " : "";
         char *to = out->plan + used;
         size_t room = sizeof out->plan - used;
+        char effort[96] = "";
         int n;
+        if (t->point)
+            snprintf(effort, sizeof effort, ": %u lists, depth %u, recall %.4f in %.3g ms expected",
+                     t->point->params.nprobe, t->point->params.depth, t->point->recall,
+                     t->point->us / 1000);
         if (t->exactly)
             n = snprintf(to, room, "%s%s: compared with all %llu tiles%s", between, name,
                          (unsigned long long)t->matching, t->allow ? " that match" : "");
         else
-            n = snprintf(to, room, "%s%s: asked %s%s", between, name,
+            n = snprintf(to, room, "%s%s: asked %s%s%s", between, name,
                          dip_index_describe(r->search->sides[t->modality].index),
-                         t->allow ? " with the filter inside its scan" : "");
+                         t->allow ? " with the filter inside its scan" : "", effort);
         used += n > 0 ? (size_t)n : 0;
     }
+}
+
+static double lower(double recall, const dip_operating_point *point)
+{
+    if (!point) return NAN;
+    return point->recall < recall ? point->recall : recall; /* a NAN stays */
 }
 
 static dip_status fill_result(const run *r, dip_result *out)
 {
     out->probe_id = r->probed.id;
     out->searched_exactly = true;
+    out->expected_recall = 1;
     for (size_t i = 0; i < r->target_count; i++) {
         out->matching += r->targets[i].matching;
         out->searched_exactly &= r->targets[i].exactly;
+        if (!r->targets[i].exactly)
+            out->expected_recall = lower(out->expected_recall, r->targets[i].point);
     }
     describe(r, out);
     out->hits = dip_calloc(r->picked_count + 1, sizeof *out->hits);
@@ -261,6 +284,8 @@ dip_status dip_search_run(dip_search *search, const dip_probe *probe, const dip_
     dip_status status = check_query(r.query);
     if (!status) status = dip_probe_resolve_examples(search, probe, r.query, wanted, &r.probed);
     if (!status) status = choose_targets(&r);
+    r.effort.recall = r.query->recall;
+    if (r.target_count) r.effort.us = r.query->budget_ms * 1000 / (double)r.target_count;
     if (!status) status = apply_filters(&r);
     if (!status) status = find(&r);
     if (!status) status = fill_result(&r, &result);

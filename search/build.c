@@ -4,17 +4,16 @@
  * Phases: read all embeddings of the model and the places of their tiles; build or update an index a modality; tune
  * each (probe modality -> target modality) on a sample of stored embeddings of the probe's modality; calibrate each
  * direction on random pairs; seal.
- *
- * A probe of the target's own modality is in the index itself and would find itself: it is tuned for its 11 nearest,
- * and the one that is certain is taken off the target and off what is measured.
  */
 #include "search/build.h"
 
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/rng.h"
+#include "index/recipe.h"
 #include "search/calibrate.h"
 #include "search/columns.h"
+#include "search/engine.h"
 #include "search/fit.h"
 #include "search/models.h"
 
@@ -22,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TUNING_QUERIES = 500, TUNING_K = 10, SEED = 1 };
+enum { TUNING_QUERIES = 2500, TUNING_K = 10, SEED = 1 };
 
 static const double DEFAULT_RECALL = 0.99;
 
@@ -51,6 +50,11 @@ static double now(void)
     struct timespec t;
     timespec_get(&t, TIME_UTC);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double target_recall(const build *b)
+{
+    return b->options->recipe.recall > 0 ? b->options->recipe.recall : DEFAULT_RECALL;
 }
 
 static dip_status stop_if_asked(const build *b, const char *phase, uint64_t done, uint64_t total)
@@ -238,12 +242,32 @@ static dip_status update_index(build *b, part *p, const char *folder, size_t row
     return status;
 }
 
+/* Memory is shared by the numbers of vectors. */
+static dip_status make_plan(const build *b, const part *p, dip_index_plan *plan)
+{
+    dip_index_recipe recipe = b->options->recipe;
+    size_t all = 0;
+    for (size_t i = 0; i < b->part_count; i++) all += b->parts[i].embeddings.n;
+    recipe.recall = target_recall(b);
+    if (recipe.memory && all) {
+        recipe.memory = (uint64_t)((double)recipe.memory * (double)p->embeddings.n / (double)all);
+        if (!recipe.memory) recipe.memory = 1;
+    }
+    dip_status status = dip_index_plan_make(plan, &recipe, p->embeddings.n, b->dim);
+    return status ? dip_fail_prefix(status, "modality %s", p->modality->name) : DIP_OK;
+}
+
 static dip_status build_index(build *b, part *p, const char *folder, size_t row)
 {
     const dip_embeddings *e = &p->embeddings;
     b->report->modality[row].added = e->n;
     b->report->modality[row].trained = true;
-    return dip_index_build(folder, p->modality->name, &b->options->recipe, e->vectors, e->ids, e->n,
+    dip_index_plan plan;
+    dip_status status = make_plan(b, p, &plan);
+    if (status) return status;
+    snprintf(b->report->modality[row].why, sizeof b->report->modality[row].why, "%s", plan.why);
+    b->report->modality[row].memory = plan.memory;
+    return dip_index_build(folder, p->modality->name, &plan.recipe, e->vectors, e->ids, e->n,
                            b->dim, b->options->progress);
 }
 
@@ -268,7 +292,6 @@ static dip_status make_index(build *b, size_t position)
     snprintf(b->report->modality[row].describe, sizeof b->report->modality[row].describe, "%s",
              dip_index_describe(p->index));
     b->report->modality[row].count = dip_index_count(p->index);
-    b->report->modality[row].exact = dip_index_engine(p->index) == DIP_ENGINE_EXACT;
     b->report->modality[row].without = tiles_of(b, position) - p->embeddings.n;
     b->report->modality[row].bytes = files_of(folder, name);
     b->report->modality[row].seconds = now() - start;
@@ -281,6 +304,7 @@ static dip_status sample_queries(const part *p, size_t dim, float **queries, siz
 {
     dip_rng rng;
     size_t n = p->embeddings.n, wanted = n < TUNING_QUERIES ? n : TUNING_QUERIES;
+    size_t each = DIP_INDEX_CHOOSING; /* of so many one goes to the front */
     *queries = dip_alloc_aligned((wanted * dim + 1) * sizeof **queries);
     if (!*queries) return DIP_ENOMEM;
     dip_rng_init(&rng, SEED, 0);
@@ -288,25 +312,39 @@ static dip_status sample_queries(const part *p, size_t dim, float **queries, siz
         /* One from each of `wanted` stretches of equal length: without repetition, over all. */
         size_t first = i * n / wanted, end = (i + 1) * n / wanted;
         size_t at = first + dip_rng_below(&rng, (uint32_t)(end - first));
-        memcpy(*queries + i * dim, p->embeddings.vectors + at * dim, dim * sizeof(float));
+        size_t to = i % each ? (wanted + each - 1) / each + i - i / each - 1 : i / each;
+        memcpy(*queries + to * dim, p->embeddings.vectors + at * dim, dim * sizeof(float));
     }
     *count = wanted;
     return DIP_OK;
 }
 
-static dip_status tune(const build *b, const part *from, const part *to, dip_operating_point *point)
+/* Adds the points of one direction. */
+static dip_status tune(const build *b, const part *from, const part *to, dip_manifest *m)
 {
-    bool same = from == to;
-    size_t k = TUNING_K + same, n;
+    dip_index_point points[DIP_INDEX_MAX_POINTS];
     float *queries = NULL;
-    point->recall = 1;
-    if (dip_index_engine(to->index) == DIP_ENGINE_EXACT) return DIP_OK;
-    double target = same ? (point->target * TUNING_K + 1) / k : point->target, recall = 0;
+    size_t n = 0, count = 0;
     dip_status status = sample_queries(from, b->dim, &queries, &n);
-    if (!status)
-        status = dip_index_tune(to->index, to->embeddings.vectors, to->embeddings.ids,
-                                to->embeddings.n, queries, n, k, target, &point->params, &recall);
-    point->recall = same ? (recall * (double)k - 1) / TUNING_K : recall;
+    dip_index_tuning how = {.vectors = to->embeddings.vectors,
+                            .ids = to->embeddings.ids,
+                            .n = to->embeddings.n,
+                            .queries = queries,
+                            .nq = n,
+                            .stored = from == to,
+                            .k = TUNING_K,
+                            .fetched = dip_candidates_fetched(TUNING_K),
+                            .target = target_recall(b)};
+    if (!status) status = dip_index_tune(to->index, &how, points, &count);
+    for (size_t i = 0; i < count && !status; i++) {
+        dip_operating_point *point = &m->points[m->point_count++];
+        *point = (dip_operating_point){.params = points[i].params,
+                                       .target = how.target,
+                                       .recall = points[i].recall,
+                                       .us = points[i].us};
+        memcpy(point->from, from->modality->name, sizeof point->from);
+        memcpy(point->to, to->modality->name, sizeof point->to);
+    }
     dip_free_aligned(queries);
     return status;
 }
@@ -316,19 +354,13 @@ static bool searchable(const part *p) { return p->index && p->embeddings.n; }
 static dip_status tune_all(build *b, dip_manifest *m)
 {
     size_t room = b->part_count * b->part_count, done = 0;
-    m->points = dip_calloc(room, sizeof *m->points);
+    m->points = dip_calloc(room * DIP_INDEX_MAX_POINTS, sizeof *m->points);
     if (!m->points) return DIP_ENOMEM;
     for (size_t i = 0; i < b->part_count; i++) {
         for (size_t j = 0; j < b->part_count; j++) {
             const part *from = &b->parts[i], *to = &b->parts[j];
             dip_status status = stop_if_asked(b, "tune", done++, room);
-            if (status) return status;
-            if (!searchable(from) || !searchable(to)) continue;
-            dip_operating_point *point = &m->points[m->point_count++];
-            memcpy(point->from, from->modality->name, sizeof point->from);
-            memcpy(point->to, to->modality->name, sizeof point->to);
-            point->target = b->options->recall > 0 ? b->options->recall : DEFAULT_RECALL;
-            status = tune(b, from, to, point);
+            if (!status && searchable(from) && searchable(to)) status = tune(b, from, to, m);
             if (status) return status;
         }
     }

@@ -11,9 +11,15 @@
 
 typedef struct dip_indexing_options {
     const char *model; /* id; NULL: the newest, or with `update` the live generation's */
+    /**
+     * recipe.recall is the target of the operating points: share of the exact 10 nearest; 0: 0.99. recipe.memory is that
+     * of all modalities together, which share it by their numbers of vectors.
+     */
     dip_index_recipe recipe;
-    double recall; /* target of the operating points: share of the exact 10 nearest; 0: 0.99 */
-    /** Adds and removes against the live generation instead of training again. */
+    /**
+     * Adds and removes against the live generation instead of training again. Indexes keep their engine and sizes,
+     * whatever the recipe says; operating points are measured anew.
+     */
     bool update;
     size_t keep; /* older generations that stay beside the new one */
     const dip_progress *progress;
@@ -29,7 +35,8 @@ typedef struct dip_indexing_report {
         uint64_t without; /* tiles that have no embedding of the model */
         uint64_t bytes;   /* of the index's files */
         bool trained;     /* built anew rather than updated */
-        bool exact;       /* scans all vectors */
+        char why[128];    /* what was chosen and why, in a line for people */
+        uint64_t memory;  /* bytes that searches keep reading, estimated; 0: updated */
         double seconds;
     } modality[DIP_MAX_MODALITIES];
 } dip_indexing_report;

@@ -72,16 +72,6 @@ static dip_status scan_all(dip_search *search, int target, const float *vector,
 
 /* ---- by the index ---- */
 
-static const dip_index_params *params_of(const dip_manifest *manifest, const char *from,
-                                         const char *to)
-{
-    for (uint32_t i = 0; i < manifest->point_count; i++) {
-        const dip_operating_point *point = &manifest->points[i];
-        if (!strcmp(point->from, from) && !strcmp(point->to, to)) return &point->params;
-    }
-    return NULL;
-}
-
 int dip_candidate_order(const void *a, const void *b)
 {
     const dip_candidate *x = a, *y = b;
@@ -117,12 +107,11 @@ static dip_status rerank(dip_search *search, int target, const float *vector, di
 }
 
 static dip_status ask_index(dip_search *search, const dip_probed *probe, int target,
-                            const allowed *allow, size_t k, uint64_t *ids, float *scores)
+                            const allowed *allow, size_t k, const dip_operating_point *point,
+                            uint64_t *ids, float *scores)
 {
-    const char *to = dip_archive_modality(search->archive, (size_t)target)->name;
     return dip_index_search(search->sides[target].index, probe->vector, 1, k,
-                            params_of(search->manifest, probe->from, to), allow->ids, allow->count,
-                            ids, scores);
+                            point ? &point->params : NULL, allow->ids, allow->count, ids, scores);
 }
 
 static dip_status check_index(const dip_search *search, int target)
@@ -133,17 +122,18 @@ static dip_status check_index(const dip_search *search, int target)
                     dip_archive_modality(search->archive, (size_t)target)->name);
 }
 
-static dip_status collect(dip_search *search, const dip_probed *probe, int target, bool exact,
-                          const allowed *allow, size_t k, dip_candidates *out)
+static dip_status collect(dip_search *search, const dip_probed *probe, int target,
+                          const dip_effort *effort, const allowed *allow, size_t k,
+                          dip_candidates *out)
 {
     uint64_t *ids = dip_alloc((k + 1) * sizeof *ids);
     float *scores = dip_alloc((k + 1) * sizeof *scores);
     out->list = dip_alloc((k + 1) * sizeof *out->list);
     dip_status status = ids && scores && out->list ? DIP_OK : DIP_ENOMEM;
-    if (!status && exact)
+    if (!status && !effort)
         status = scan_all(search, target, probe->vector, allow, k, ids, scores);
     else if (!status)
-        status = ask_index(search, probe, target, allow, k, ids, scores);
+        status = ask_index(search, probe, target, allow, k, out->point, ids, scores);
     for (size_t i = 0; i < k && !status && ids[i] != DIP_NO_ID; i++)
         out->list[out->count++] = (dip_candidate){ids[i], scores[i]};
     dip_free(ids);
@@ -153,28 +143,33 @@ static dip_status collect(dip_search *search, const dip_probed *probe, int targe
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+size_t dip_candidates_fetched(size_t k) { return k + k / 2 + RERANK_MORE; }
+
 dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int target,
-                               const uint64_t *allow, size_t allow_count, size_t k, bool exact,
-                               dip_candidates *out)
+                               const uint64_t *allow, size_t allow_count, size_t k,
+                               const dip_effort *effort, dip_candidates *out)
 {
     allowed ids = {allow, allow_count};
+    const dip_index *index = search->sides[target].index;
     *out = (dip_candidates){0};
-    dip_status status = exact ? DIP_OK : check_index(search, target);
+    dip_status status = effort ? check_index(search, target) : DIP_OK;
     if (status) return status;
-    bool exact_engine = exact || dip_index_engine(search->sides[target].index) == DIP_ENGINE_EXACT;
-    size_t wanted = exact_engine ? k : k + k / 2 + RERANK_MORE;
+    bool exact = !effort || dip_index_engine(index) == DIP_ENGINE_EXACT;
+    size_t wanted = exact ? k : dip_candidates_fetched(k);
     if (allow) wanted = smaller(wanted, allow_count);
-    status = collect(search, probe, target, exact, &ids, wanted, out);
-    if (!status && !exact_engine) status = rerank(search, target, probe->vector, out);
+    if (!exact) {
+        const char *to = dip_archive_modality(search->archive, (size_t)target)->name;
+        out->point = dip_manifest_point(search->manifest, probe->from, to, effort);
+    }
+    status = collect(search, probe, target, effort, &ids, wanted, out);
+    if (!status && !exact) status = rerank(search, target, probe->vector, out);
     if (status) {
         dip_free(out->list);
         *out = (dip_candidates){0};
         return status;
     }
     out->count = smaller(out->count, k);
-    const dip_index_params *params = params_of(
-        search->manifest, probe->from, dip_archive_modality(search->archive, (size_t)target)->name);
-    out->exactly = exact_engine || (allow && dip_index_compares_all(search->sides[target].index,
-                                                                    params, allow_count));
+    const dip_index_params *params = out->point ? &out->point->params : NULL;
+    out->exactly = exact || (allow && dip_index_compares_all(index, params, allow_count));
     return DIP_OK;
 }

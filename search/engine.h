@@ -58,16 +58,20 @@ int dip_candidate_order(const void *a, const void *b);
 typedef struct dip_candidates {
     dip_candidate *list; /* best first; owned */
     size_t count;
-    bool exactly; /* all that are allowed were compared */
+    bool exactly;                     /* all that are allowed were compared */
+    const dip_operating_point *point; /* that the index was asked at; or NULL */
 } dip_candidates;
 
+/** How many the index is asked for if k hits are wanted: the rest falls out when scores become exact. */
+size_t dip_candidates_fetched(size_t k);
+
 /**
- * The k best of the tiles `allow` (ascending ids; NULL: all) of one modality, by the index or by comparing all,
- * with exact scores. out->list is the caller's (dip_free).
+ * The k best of the tiles `allow` (ascending ids; NULL: all) of one modality, by the index or (`effort` NULL) by comparing
+ * all, with exact scores. out->list is the caller's (dip_free).
  */
 dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int target,
-                               const uint64_t *allow, size_t allow_count, size_t k, bool exact,
-                               dip_candidates *out);
+                               const uint64_t *allow, size_t allow_count, size_t k,
+                               const dip_effort *effort, dip_candidates *out);
 
 /** DIP_EINVAL with a line that names the modalities there are. */
 dip_status dip_modality_unknown(const dip_archive *archive, const char *name);

@@ -64,4 +64,19 @@ extern const dip_command dip_cmd_init, dip_cmd_simulate, dip_cmd_import, dip_cmd
     dip_cmd_report, dip_cmd_encode, dip_cmd_align, dip_cmd_index, dip_cmd_query, dip_cmd_eval,
     dip_cmd_bench, dip_cmd_info, dip_cmd_verify, dip_cmd_export, dip_cmd_remove;
 
+/** Rows of an option table whose struct has doubles `recall` and `max_ms`, and AT(). */
+#define DIP_EFFORT_OPTIONS                                                                      \
+    {.name = "recall",                                                                          \
+     .type = DIP_OPTION_REAL,                                                                   \
+     .offset = AT(recall),                                                                      \
+     .low = 0,                                                                                  \
+     .high = 1,                                                                                 \
+     .fallback = "0",                                                                           \
+     .help = "share of the exact 10 nearest that the index is to find; 0: as tuned"},           \
+    {                                                                                           \
+        .name = "max-ms", .type = DIP_OPTION_REAL, .offset = AT(max_ms), .low = 0, .high = 1e6, \
+        .fallback = "0", .choices = "MS",                                                       \
+        .help = "milliseconds that the index may take; 0: no limit"                             \
+    }
+
 #endif

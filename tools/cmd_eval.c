@@ -22,6 +22,7 @@ typedef struct options {
     int gallery;
     int as; /* dip_compact_form */
     int64_t dims, resamples, seed;
+    double recall, max_ms;
     bool by_scene, exact;
 } options;
 
@@ -79,6 +80,7 @@ static const dip_option table[] = {
      .fallback = "0",
      .help = "keep the principal N dimensions of the training tiles; 0: all; exact search only"},
     {.name = "exact", .type = DIP_OPTION_FLAG, .offset = AT(exact), .help = "by exact search only"},
+    DIP_EFFORT_OPTIONS,
     {.name = "output",
      .letter = 'o',
      .type = DIP_OPTION_TEXT,
@@ -209,7 +211,8 @@ static dip_status print_direction(const dip_evaluated_direction *d)
     if (d->index_is_exact)
         printf("; the index compares all\n");
     else if (d->indexed)
-        printf("; the index finds %.4f of the exact %s\n", d->index_recall, "10 nearest");
+        printf("; the index finds %.4f of the exact 10 nearest, %.4f expected\n", d->index_recall,
+               d->expected_recall);
     else
         putchar('\n');
     dip_status status = dip_text_table_create(&t, "lrrrrr");
@@ -255,6 +258,7 @@ static void json_direction(dip_json *j, const dip_evaluated_direction *d)
     if (d->indexed) {
         dip_json_flag(j, "index_is_exact", d->index_is_exact);
         dip_json_real(j, "index_recall_at_10", d->index_recall, 6);
+        dip_json_real(j, "index_recall_expected", d->expected_recall, 6);
         dip_json_count(j, "index_recall_queries", d->recall_queries);
     }
     dip_json_array(j, "calibration");
@@ -337,6 +341,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     s.how.progress = tool->progress;
     s.how.form = (dip_compact_form)o->as;
     s.how.dims = (size_t)o->dims;
+    s.how.effort = (dip_effort){o->recall, o->max_ms * 1000};
     dip_status status = parse_k(&s);
     if (!status) status = dip_archive_open(&s.archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = choose_split(&s);

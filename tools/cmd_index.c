@@ -8,10 +8,12 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct options {
-    const char *model;
-    int engine;
+    const char *model, *memory;
+    int engine, refine;
     int64_t lists, codes, keep;
     double recall;
     bool update;
@@ -30,7 +32,13 @@ static const dip_option table[] = {
      .offset = AT(engine),
      .choices = "auto|exact|faiss|native",
      .fallback = "auto",
-     .help = "auto: exact below 50,000 vectors of a modality"},
+     .help = "auto: exact below 50,000 vectors of a modality, if memory allows"},
+    {.name = "memory",
+     .type = DIP_OPTION_TEXT,
+     .offset = AT(memory),
+     .choices = "SIZE",
+     .help =
+         "memory that all indexes may take when they are searched: 500M, 8G; default: no limit"},
     {.name = "lists",
      .type = DIP_OPTION_INT,
      .offset = AT(lists),
@@ -42,7 +50,13 @@ static const dip_option table[] = {
      .offset = AT(codes),
      .high = 1024,
      .fallback = "0",
-     .help = "4-bit codes a vector; 0: from its dimension"},
+     .help = "4-bit codes a vector; 0: from its dimension and the memory"},
+    {.name = "refine",
+     .type = DIP_OPTION_CHOICE,
+     .offset = AT(refine),
+     .choices = "auto|int8|half",
+     .fallback = "auto",
+     .help = "what candidates are scored by; auto: half above a recall of 0.99, if memory allows"},
     {.name = "recall",
      .type = DIP_OPTION_REAL,
      .offset = AT(recall),
@@ -64,14 +78,21 @@ static const dip_option table[] = {
     {.name = NULL},
 };
 
-static const char *why(const options *o, const dip_indexing_report *r, uint32_t i)
+/* "8G", "500 MB", "1e9": bytes, by powers of 1000; 0 if it is none. */
+static uint64_t parse_size(const char *text)
 {
-    if (!r->modality[i].trained) return "updated";
-    if (o->engine) return "as asked for";
-    return r->modality[i].exact ? "few vectors: compares all" : "many vectors: inverted lists";
+    static const char units[] = "kMGT";
+    char *end;
+    double size = strtod(text, &end);
+    while (*end == ' ') end++;
+    const char *unit = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
+    for (const char *u = units; unit && u <= unit; u++) size *= 1000;
+    if (unit) end++;
+    if (*end == 'B') end++;
+    return end != text && !*end && size >= 1 && size < 1e18 ? (uint64_t)size : 0;
 }
 
-static dip_status print_indexes(const options *o, const dip_indexing_report *r)
+static dip_status print_indexes(const dip_indexing_report *r)
 {
     dip_text_table *t;
     dip_status status = dip_text_table_create(&t, "llrrrrrrl");
@@ -94,25 +115,31 @@ static dip_status print_indexes(const options *o, const dip_indexing_report *r)
         uint64_t n = r->modality[i].count ? r->modality[i].count : 1;
         dip_text_table_add(t, "%llu B", (unsigned long long)(r->modality[i].bytes / n));
         dip_text_table_add(t, "%.1f s", r->modality[i].seconds);
-        dip_text_table_add(t, "%s", why(o, r, i));
+        dip_text_table_add(t, "%s", r->modality[i].trained ? r->modality[i].why : "updated");
     }
     status = dip_text_table_print(t, stdout);
     dip_text_table_destroy(t);
     return status;
 }
 
+/* Does a search that asks for nothing special use this point? */
+static bool is_default(const dip_manifest *m, const dip_operating_point *p)
+{
+    static const dip_effort as_tuned = {0, 0};
+    return dip_manifest_point(m, p->from, p->to, &as_tuned) == p;
+}
+
 static dip_status print_points(const dip_manifest *m)
 {
     dip_text_table *t;
-    dip_status status = dip_text_table_create(&t, "lrrrr");
+    dip_status status = dip_text_table_create(&t, "lrrrrl");
     if (status) return status;
-    static const char *const heads[] = {"search", "recall@10", "target", "lists", "depth"};
+    static const char *const heads[] = {"search", "recall@10", "lists", "depth", "time", ""};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) dip_text_table_add(t, "%s", heads[i]);
     for (uint32_t i = 0; i < m->point_count; i++) {
         const dip_operating_point *p = &m->points[i];
         dip_text_table_add(t, "%s -> %s", p->from, p->to);
         dip_text_table_add(t, "%.4f", p->recall);
-        dip_text_table_add(t, "%.4g", p->target);
         if (p->params.nprobe) {
             dip_text_table_add(t, "%u", p->params.nprobe);
             dip_text_table_add(t, "%u", p->params.depth);
@@ -120,6 +147,8 @@ static dip_status print_points(const dip_manifest *m)
             dip_text_table_add(t, "all");
             dip_text_table_add(t, "all");
         }
+        dip_text_table_add(t, "%.3g ms", p->us / 1000);
+        dip_text_table_add(t, "%s", is_default(m, p) ? "<- used" : "");
     }
     status = dip_text_table_print(t, stdout);
     dip_text_table_destroy(t);
@@ -145,6 +174,10 @@ static void print_json(const dip_indexing_report *r, const dip_manifest *m)
         dip_json_count(&j, "removed", r->modality[i].removed);
         dip_json_count(&j, "without_embedding", r->modality[i].without);
         dip_json_count(&j, "bytes", r->modality[i].bytes);
+        if (r->modality[i].trained) {
+            dip_json_count(&j, "memory", r->modality[i].memory);
+            dip_json_text(&j, "why", r->modality[i].why);
+        }
         dip_json_real(&j, "seconds", r->modality[i].seconds, 3);
         dip_json_end(&j);
     }
@@ -159,6 +192,8 @@ static void print_json(const dip_indexing_report *r, const dip_manifest *m)
         dip_json_real(&j, "target", p->target, 6);
         dip_json_count(&j, "nprobe", p->params.nprobe);
         dip_json_count(&j, "depth", p->params.depth);
+        dip_json_real(&j, "us", p->us, 1);
+        dip_json_flag(&j, "used", is_default(m, p));
         dip_json_end(&j);
     }
     dip_json_end(&j);
@@ -181,13 +216,13 @@ static void tell_missed_targets(dip_tool *tool, const dip_manifest *m)
 {
     for (uint32_t i = 0; i < m->point_count; i++) {
         const dip_operating_point *p = &m->points[i];
-        if (p->recall >= p->target) continue;
+        if (!is_default(m, p) || p->recall >= p->target) continue;
         dip_tool_note(tool, "%s -> %s reaches recall %.4f, not %.4g; more --codes help", p->from,
                       p->to, p->recall, p->target);
     }
 }
 
-static dip_status print_report(dip_tool *tool, const options *o, const dip_archive *archive,
+static dip_status print_report(dip_tool *tool, const dip_archive *archive,
                                const dip_indexing_report *r)
 {
     dip_generation *generation;
@@ -200,7 +235,7 @@ static dip_status print_report(dip_tool *tool, const options *o, const dip_archi
         printf("generation %s, model %s: up to date\n", r->generation, r->model);
     } else {
         printf("generation %s, model %s, %u dimensions\n\n", r->generation, r->model, m->dim);
-        status = print_indexes(o, r);
+        status = print_indexes(r);
         putchar('\n');
         if (!status) status = print_points(m);
     }
@@ -219,14 +254,17 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     dip_indexing_options indexing = {.model = o->model,
                                      .recipe = {.engine = (dip_engine)o->engine,
                                                 .lists = (uint32_t)o->lists,
-                                                .code_count = (uint32_t)o->codes},
-                                     .recall = o->recall,
+                                                .code_count = (uint32_t)o->codes,
+                                                .refinement = (dip_refinement)o->refine,
+                                                .recall = o->recall},
                                      .update = o->update,
                                      .keep = (size_t)o->keep,
                                      .progress = tool->progress};
+    if (o->memory && !(indexing.recipe.memory = parse_size(o->memory)))
+        return dip_tool_usage(tool, "--memory '%s' is no size; write it as 500M or 8G", o->memory);
     dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = dip_index_archive(archive, &indexing, &report);
-    if (!status) status = print_report(tool, o, archive, &report);
+    if (!status) status = print_report(tool, archive, &report);
     dip_archive_close(archive);
     return status;
 }
@@ -238,10 +276,12 @@ const dip_command dip_cmd_index = {
     .text =
         "Reads the embeddings that encode stored and builds one index a modality. For every pair "
         "of\n"
-        "modalities it measures, against exact search, how much of the index a query must read for "
+        "modalities it measures, against exact search, what recall a query gets for how much of "
         "the\n"
-        "asked recall, and how random pairs score, so that hits come with a percentile. The new\n"
-        "generation goes live in one step; searches that run keep the old one.",
+        "index, so that queries can ask for a recall or a time, and how random pairs score, so "
+        "that\n"
+        "hits come with a percentile. The new generation goes live in one step; searches that run\n"
+        "keep the old one.",
     .options = table,
     .size = sizeof(options),
     .least_args = 1,

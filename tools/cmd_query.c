@@ -25,7 +25,7 @@ typedef struct options {
     const char *from, *to, *bbox, *intersects, *datetime, *label, *split, *filter, *positive,
         *negative, *bands, *html, *model, *generation;
     int64_t k;
-    double min_score, diversify_km;
+    double min_score, diversify_km, recall, max_ms;
     bool lonlat, exact, include_self, one_per_place, explain, geojson;
 } options;
 
@@ -72,6 +72,7 @@ static const dip_option table[] = {
      .type = DIP_OPTION_FLAG,
      .offset = AT(exact),
      .help = "compare with every tile instead of asking the index"},
+    DIP_EFFORT_OPTIONS,
     {.name = "include-self",
      .type = DIP_OPTION_FLAG,
      .offset = AT(include_self),
@@ -227,6 +228,8 @@ static dip_status prepare(session *s)
     s->query.to = o->to;
     s->query.k = (size_t)o->k;
     s->query.exact = o->exact;
+    s->query.recall = o->recall;
+    s->query.budget_ms = o->max_ms;
     s->query.include_self = o->include_self;
     s->query.datetime = o->datetime;
     s->query.label = o->label;
@@ -382,6 +385,11 @@ static void tell(const session *s, const asked *a)
     if (thins_out(&s->query) && a->result.count < s->query.k)
         dip_tool_note(s->tool, "%zu hit%s to what was asked of score and distance", a->result.count,
                       a->result.count == 1 ? " keeps" : "s keep");
+    if (a->result.expected_recall < s->query.recall)
+        dip_tool_note(s->tool,
+                      "the index is expected to find %.4f of the nearest, not %.4g; --exact "
+                      "finds all",
+                      a->result.expected_recall, s->query.recall);
     if (s->options->explain) dip_tool_note(s->tool, "%s", a->result.plan);
 }
 

@@ -252,8 +252,9 @@ static dip_status rank_by_index(void *context, size_t task, unsigned worker)
     probe.vector = w->queries->vectors + task * v->dim;
     const dip_side *target = &v->search->sides[w->to];
     bool all = !target->has_stale && w->gallery->n == dip_index_count(target->index);
-    dip_status status = dip_candidates_rank(v->search, &probe, w->to, all ? NULL : w->gallery->ids,
-                                            all ? 0 : w->gallery->n, v->depth + 1, false, &found);
+    dip_status status =
+        dip_candidates_rank(v->search, &probe, w->to, all ? NULL : w->gallery->ids,
+                            all ? 0 : w->gallery->n, v->depth + 1, &v->options->effort, &found);
     if (status) return status;
     uint32_t *row = w->hits + task * v->depth;
     size_t filled = 0;
@@ -267,14 +268,15 @@ static dip_status rank_by_index(void *context, size_t task, unsigned worker)
 /* ---- the index against exact search, over all tiles ---- */
 
 static dip_status count_found(const evaluator *v, const dip_probed *probe, int to, double *found,
-                              double *wanted)
+                              double *wanted, double *expected)
 {
     dip_candidates exact, index;
     bool same = probe->modality == to;
     size_t k = RECALL_K + same;
-    dip_status status = dip_candidates_rank(v->search, probe, to, NULL, 0, k, true, &exact);
+    dip_status status = dip_candidates_rank(v->search, probe, to, NULL, 0, k, NULL, &exact);
     if (status) return status;
-    status = dip_candidates_rank(v->search, probe, to, NULL, 0, k, false, &index);
+    status = dip_candidates_rank(v->search, probe, to, NULL, 0, k, &v->options->effort, &index);
+    *expected = index.exactly ? 1 : index.point ? index.point->recall : NAN;
     /* By score: of equally near tiles either is right. */
     float last = exact.count ? exact.list[exact.count - 1].score - 1e-6F : 0;
     for (size_t i = 0; i < exact.count && !status; i++) *wanted += exact.list[i].id != probe->id;
@@ -296,7 +298,7 @@ static dip_status measure_recall(const evaluator *v, const subset *queries, int 
         dip_probed probe = {.modality = from, .id = queries->ids[at]};
         snprintf(probe.from, sizeof probe.from, "%s", out->from);
         probe.vector = queries->vectors + at * v->dim;
-        status = count_found(v, &probe, to, &found, &wanted);
+        status = count_found(v, &probe, to, &found, &wanted, &out->expected_recall);
     }
     out->index_recall = wanted > 0 ? (found < wanted ? found / wanted : 1) : NAN;
     out->recall_queries = n;
@@ -395,7 +397,7 @@ static dip_status evaluate_direction(const evaluator *v, int from, int to,
     snprintf(out->to, sizeof out->to, "%s", dip_archive_modality(v->archive, (size_t)to)->name);
     out->indexed = index != NULL;
     out->index_is_exact = index && dip_index_engine(index) == DIP_ENGINE_EXACT;
-    out->index_recall = NAN;
+    out->index_recall = out->expected_recall = NAN;
     for (int i = 0; i < DIP_EVALUATE_PERCENTILES; i++) out->above[i] = NAN;
     size_t room = DIP_METRIC_KIND_COUNT * v->options->k_count;
     out->metrics = dip_calloc(room, sizeof *out->metrics);

@@ -6,6 +6,7 @@
 
 #include "core/progress.h"
 #include "index/compact.h"
+#include "index/manifest.h"
 #include "train/metrics.h"
 
 enum { DIP_EVALUATE_MOST_K = 8, DIP_EVALUATE_PERCENTILES = 3 };
@@ -23,6 +24,7 @@ typedef struct dip_evaluate_options {
         form;    /* what is compared: learned on the tiles of split 'train', if there are any */
     size_t dims; /* 0: as many as the model's */
     dip_bootstrap bootstrap;
+    dip_effort effort; /* of the index */
     const dip_progress *progress;
 } dip_evaluate_options;
 
@@ -35,9 +37,10 @@ typedef struct dip_evaluated_direction {
     char from[DIP_WORD_CAPACITY], to[DIP_WORD_CAPACITY];
     size_t queries, gallery;
     bool indexed;
-    bool index_is_exact;   /* the engine compares all tiles */
-    double index_recall;   /* of the exact 10 nearest of all tiles, how many the index finds */
-    size_t recall_queries; /* that this was measured on */
+    bool index_is_exact;    /* the engine compares all tiles */
+    double index_recall;    /* of the exact 10 nearest of all tiles, how many the index finds */
+    size_t recall_queries;  /* that this was measured on */
+    double expected_recall; /* that the index is tuned for at this effort; NAN: not known */
     /*
      * Random pairs of queries and gallery, of different places, above the percentiles of random pairs of the tiles
      * outside of the split: that the tiles are new to the model should change nothing. NAN without such tiles.

@@ -66,6 +66,7 @@ static void properties(dip_json *j, const dip_archive *archive, const dip_answer
     dip_json_count(j, "rank", rank);
     dip_json_real(j, "score", (double)hit->score, 6);
     dip_json_real(j, "percentile", (double)hit->percentile, 3);
+    dip_json_real(j, "expected_recall", answer->result->expected_recall, 4);
     dip_json_text(j, "modality", modality_of(archive, meta));
     dip_json_text(j, "tile", meta->name);
     dip_json_text(j, "place", meta->place_name);

@@ -54,6 +54,12 @@ typedef struct dip_query {
         to; /* target modality; NULL: every modality but the probe's, or its own if it is the only one; "all" */
     size_t k;   /* hits wanted; default 10 */
     bool exact; /* scan all instead of asking the index */
+    double
+        recall; /* share of the exact 10 nearest that the index is to find, at least: with the least work that does; 1: exact;
+                   0: the share that the index was tuned for */
+    double
+        budget_ms; /* milliseconds that the index may take, by the time that it took when it was built: the best recall
+                      within them, or just `recall`; 0: no limit */
     bool
         include_self; /* let the probe's own tile and those of the examples be hits (by default they are left out) */
     const double
@@ -100,14 +106,17 @@ typedef struct dip_result {
     uint64_t probe_id; /* TILE, LONLAT: the stored tile that was asked with; else DIP_NO_ID */
     uint64_t matching; /* tiles that the filters leave; all tiles of the target without filters */
     bool searched_exactly;
+    double
+        expected_recall; /* of the indexes that were asked, the lowest; 1: all were compared; NAN: not known */
     char plan[256]; /* a line for people: how each target was searched */
 } dip_result;
 
 /**
  * Any number of threads, except that PIXELS probes wait for each other (the encoder uses all cores).
+ * A `recall` that the index does not reach gets its best: result->expected_recall says so.
  * Always k hits if k tiles match (of which, with min_score, one_per_place or diversify_km, as many as these let stand).
  * Expected failures: DIP_ENOENT (no such tile; no embedding: run encode), DIP_EMISMATCH (bands), DIP_EINVAL (unknown
- * modality: names the known ones; a filter that cannot be read or compares what cannot be compared: says where;
+ * modality: names the known ones; recall or budget_ms out of range; a filter that cannot be read or compares what cannot be compared: says where;
  * examples that cancel each other out).
  */
 dip_status dip_search_run(dip_search *search, const dip_probe *probe, const dip_query *query,

@@ -170,9 +170,6 @@ static void few_vectors_are_refused_clearly(void **state)
     dip_index_recipe recipe = {.engine = DIP_ENGINE_FAISS};
     assert_fails(DIP_EINVAL, "63 vectors are too few for lists and codes",
                  dip_index_build(folder, "f", &recipe, vectors, ids, 63, 8, NULL));
-    recipe = (dip_index_recipe){.exact_below = 10};
-    dip_index_recipe_resolve(&recipe, 63, 8);
-    assert_int_equal(recipe.engine, DIP_ENGINE_EXACT);
     free(vectors), free(ids);
 }
 
@@ -193,30 +190,6 @@ static void equal_vectors_do_no_harm(void **state)
     }
     dip_index_close(index);
     free(vectors), free(ids);
-}
-
-static void recipes_fit_their_size(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t n, dim;
-        uint32_t lists, codes;
-        dip_engine engine;
-    } cases[] = {
-        {49999, 128, 256, 64, DIP_ENGINE_EXACT},     {50000, 128, 1024, 64, DIP_ENGINE_NATIVE},
-        {1000000, 128, 4096, 64, DIP_ENGINE_NATIVE}, {10000000, 128, 16384, 64, DIP_ENGINE_NATIVE},
-        {100, 64, 2, 32, DIP_ENGINE_EXACT},          {0, 64, 1, 32, DIP_ENGINE_EXACT},
-        {60000, 256, 1024, 128, DIP_ENGINE_NATIVE},  {60000, 512, 1024, 128, DIP_ENGINE_NATIVE},
-        {60000, 33, 1024, 11, DIP_ENGINE_NATIVE},    {60000, 31, 1024, 31, DIP_ENGINE_NATIVE},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        dip_index_recipe recipe = {.engine = DIP_ENGINE_AUTO};
-        dip_index_recipe_resolve(&recipe, cases[i].n, cases[i].dim);
-        assert_int_equal(recipe.lists, cases[i].lists);
-        assert_int_equal(recipe.code_count, cases[i].codes);
-        assert_int_equal(recipe.engine, cases[i].engine);
-        assert_true(recipe.lists == 1 || cases[i].n / recipe.lists >= 39);
-    }
 }
 
 static void a_code_count_must_divide(void **state)
@@ -309,7 +282,6 @@ int main(void)
         cmocka_unit_test(small_and_odd_sets_work),
         cmocka_unit_test(few_vectors_are_refused_clearly),
         cmocka_unit_test(equal_vectors_do_no_harm),
-        cmocka_unit_test(recipes_fit_their_size),
         cmocka_unit_test(a_code_count_must_divide),
         cmocka_unit_test(a_build_can_be_stopped),
         cmocka_unit_test(damage_is_noticed_before_faiss_reads),

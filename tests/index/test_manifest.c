@@ -20,8 +20,8 @@ static dip_manifest sample(void)
     m.calibrations = dip_calloc(1, sizeof *m.calibrations);
     m.files = dip_calloc(1, sizeof *m.files);
     m.point_count = 2, m.calibration_count = 1, m.file_count = 1;
-    m.points[0] = (dip_operating_point){"s1", "s2", {32, 16}, .99, 0.99123456789};
-    m.points[1] = (dip_operating_point){"s2", "s1", {1, 1}, .9, 1};
+    m.points[0] = (dip_operating_point){"s1", "s2", {32, 16}, .99, 0.99123456789, 123.25};
+    m.points[1] = (dip_operating_point){"s2", "s1", {1, 1}, .9, 1, 0};
     strcpy(m.calibrations[0].from, "s1");
     strcpy(m.calibrations[0].to, "s2");
     for (int i = 0; i < DIP_CALIBRATION_STEPS; i++)
@@ -80,6 +80,60 @@ static void every_flipped_byte_is_noticed(void **state)
     dip_manifest_fini(&m);
 }
 
+/* A generation of an earlier program: one point a direction, without a time. */
+static void version_1_is_read(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"format\":\"diptych index\",\"version\":1,\"generation\":\"000001\",\"model\":\"m\","
+        "\"dim\":8,\"modalities\":[],\"points\":[{\"from\":\"s1\",\"to\":\"s2\",\"nprobe\":4,"
+        "\"depth\":8,\"target\":0.99,\"recall\":0.995}],\"calibrations\":[],\"files\":[]}";
+    dip_manifest m;
+    assert_ok(dip_manifest_parse_unchecked(&m, text, strlen(text), "m"));
+    assert_int_equal(m.point_count, 1);
+    const dip_operating_point *p = dip_manifest_point(&m, "s1", "s2", &(dip_effort){.8, 5});
+    assert_ptr_equal(p, m.points);
+    assert_int_equal(p->params.nprobe, 4);
+    assert_true(p->us == 0 && p->recall == 0.995);
+    dip_manifest_fini(&m);
+}
+
+static void a_search_gets_the_point_it_asks_for(void **state)
+{
+    (void)state;
+    dip_operating_point points[] = {
+        {"a", "b", {1, 1}, .95, .80, 10}, {"a", "b", {2, 1}, .95, .90, 20},
+        {"a", "b", {4, 2}, .95, .96, 45}, {"a", "b", {8, 4}, .95, .99, 90},
+        {"b", "b", {3, 1}, .95, .97, 15}, {"b", "b", {6, 1}, .95, .98, 25},
+    };
+    static const struct {
+        const char *from;
+        double recall, us;
+        size_t expected;
+    } cases[] = {
+        {"a", 0, 0, 2},  /* as tuned */
+        {"a", .5, 0, 0}, /* less is not to be had */
+        {"a", .85, 0, 1},    {"a", .90, 0, 1},
+        {"a", .97, 0, 3},    {"a", .999, 0, 3}, /* the best there is */
+        {"a", 0, 50, 2},                        /* the best within the time */
+        {"a", 0, 1000, 3},   {"a", 0, 1, 0},    /* nothing is fast enough: the fastest */
+        {"a", .85, 1000, 1},                    /* no more than asked for */
+        {"a", .97, 50, 2},                      /* the time goes before recall */
+        {"b", 0, 0, 4},      {"b", .975, 0, 5},
+        {"", .85, 0, 4}, /* not known from where: what suits each direction */
+        {"", .97, 0, 3},
+    };
+    dip_manifest m = {.point_count = sizeof points / sizeof *points, .points = points};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const dip_operating_point *p =
+            dip_manifest_point(&m, cases[i].from, "b", &(dip_effort){cases[i].recall, cases[i].us});
+        if (p != &points[cases[i].expected])
+            fail_msg("case %zu: point %zd, expected %zu", i, p ? p - points : -1,
+                     cases[i].expected);
+    }
+    assert_null(dip_manifest_point(&m, "b", "a", &(dip_effort){0, 0}));
+}
+
 static void numbers_that_json_has_not_are_refused(void **state)
 {
     (void)state;
@@ -113,7 +167,7 @@ static void texts_that_mean_nothing_are_refused(void **state)
         {"{\"format\":", "no JSON object", DIP_ECORRUPT},
         {"{}", "'format'", DIP_ECORRUPT},
         {"{\"format\":\"other\"}", "'format'", DIP_ECORRUPT},
-        {"{\"format\":\"diptych index\",\"version\":2}", "version 2", DIP_EFORMAT},
+        {"{\"format\":\"diptych index\",\"version\":3}", "version 3", DIP_EFORMAT},
         {"{\"format\":\"diptych index\",\"version\":1,\"generation\":\"../x\"}", "'generation'",
          DIP_ECORRUPT},
         {HEAD "\"modalities\":{}}", "'modalities'", DIP_ECORRUPT},
@@ -163,6 +217,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_comes_back),
         cmocka_unit_test(every_flipped_byte_is_noticed),
+        cmocka_unit_test(version_1_is_read),
+        cmocka_unit_test(a_search_gets_the_point_it_asks_for),
         cmocka_unit_test(numbers_that_json_has_not_are_refused),
         cmocka_unit_test(texts_that_mean_nothing_are_refused),
         cmocka_unit_test(the_least_manifest_is_enough),

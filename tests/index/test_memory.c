@@ -74,9 +74,17 @@ static dip_status update(void)
 
 static dip_status tune(void)
 {
-    dip_index_params params;
-    double recall;
-    return dip_index_tune(base, vectors, ids, N, vectors, 2, 2, .5, &params, &recall);
+    dip_index_point points[DIP_INDEX_MAX_POINTS];
+    size_t count;
+    dip_index_tuning how = {.vectors = vectors,
+                            .ids = ids,
+                            .n = N,
+                            .queries = vectors,
+                            .nq = 2,
+                            .k = 2,
+                            .fetched = 3,
+                            .target = .5};
+    return dip_index_tune(base, &how, points, &count);
 }
 
 static dip_status generate(void)
@@ -91,7 +99,8 @@ static dip_status generate(void)
     strcpy(m->modality[m->modality_count++].name, "s1");
     m->modality[0].count = N;
     m->points = dip_calloc(1, sizeof *m->points);
-    if (m->points) m->points[m->point_count++] = (dip_operating_point){"s1", "s1", {1, 1}, .5, .5};
+    if (m->points)
+        m->points[m->point_count++] = (dip_operating_point){"s1", "s1", {1, 1}, .5, .5, 9};
     status = m->points
                  ? dip_index_build(dip_generation_folder(g), "s1", NULL, vectors, ids, N, DIM, NULL)
                  : DIP_ENOMEM;

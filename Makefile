@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 bench_flags = $(if $(QUICK),--quick) $(if $(FRESH),--fresh)
 
-.PHONY: build demo test setup docs install clean help bench-setup bench-encoder bench-archive bench-data
+.PHONY: build demo test setup docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data
 
 build: setup
 	@scripts/build.sh release
@@ -38,6 +38,9 @@ bench-encoder: build
 bench-archive: build
 	@$(PYTHON) bench/archive.py $(bench_flags) $(if $(DATA),--data "$(DATA)")
 
+bench-search: build
+	@$(PYTHON) bench/search.py --data "$(or $(DATA),.)" $(if $(FRESH),--fresh)
+
 bench-data: build
 	@bench/data.sh
 
@@ -56,6 +59,7 @@ help:
 	@echo "make setup     install missing packages, build FAISS once into the cache"
 	@echo "make bench-encoder  training and encoding beside PyTorch and oneDNN into bench/results; QUICK=1, FRESH=1"
 	@echo "make bench-archive  what import, storing and encoding cost; DATA=folder of data sets, QUICK=1, FRESH=1"
+	@echo "make bench-search   search engines side by side on what bench-data made; DATA=folder, FRESH=1"
 	@echo "make bench-data     vectors to measure indexes with, real descriptors and simulated embeddings, into OUT=folder"
 	@echo "make bench-setup    install what the benchmarks compare with"
 	@echo "make docs      write docs/cli.md from the program's option tables"

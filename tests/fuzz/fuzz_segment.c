@@ -9,7 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/parallel.h"
-#include "index/index.h"
+#include "index/engine.h"
 #include "index/segment.h"
 
 #include <math.h>
@@ -111,7 +111,7 @@ static void put_delta(const uint8_t *data, size_t size, uint64_t segment_bytes, 
 
 static void search(const dip_index *index, float *query, size_t dim)
 {
-    enum { K = 7 };
+    enum { K = 7, FIRST = 100 };
     static const dip_index_params params[] = {{0, 0}, {1, 1}, {UINT32_MAX, UINT32_MAX}};
     static const uint64_t allow[] = {1, 10, 13, 16, 40, 43, 1000, 1 << 20};
     uint64_t hits[K];
@@ -121,6 +121,11 @@ static void search(const dip_index *index, float *query, size_t dim)
         (void)dip_index_search(index, query, 1, K, &params[i], NULL, 0, hits, scores);
         (void)dip_index_search(index, query, 1, K, &params[i], allow, 8, hits, scores);
     }
+    uint32_t rows[FIRST];
+    float all[FIRST];
+    size_t n = index->table.count < FIRST ? index->table.count : FIRST;
+    for (size_t i = 0; i < n; i++) rows[i] = (uint32_t)i;
+    (void)index->ops->scores(index, query, rows, n, all);
 }
 
 /* A little is a delta, much is a new segment. */

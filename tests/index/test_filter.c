@@ -1,4 +1,4 @@
-/* Allow-lists: only allowed hits, always k if there are k, for narrow lists and wide ones, in both engines. */
+/* Allow-lists: only allowed hits, always k if there are k, for narrow lists and wide ones, in all engines. */
 #define _GNU_SOURCE
 #include "tests/index/support.h"
 
@@ -7,7 +7,8 @@ enum { N = 60000, DIM = 16, NQ = 25, K = 10 };
 static char *folder;
 static float *vectors, *queries;
 static uint64_t *ids;
-static dip_index *engines[2];
+enum { ENGINES = 3 };
+static dip_index *engines[ENGINES];
 
 static int setup(void **state)
 {
@@ -18,14 +19,14 @@ static int setup(void **state)
     ids = support_ids(N);
     engines[0] = support_index(folder, "a", DIP_ENGINE_EXACT, vectors, ids, N, DIM);
     engines[1] = support_index(folder, "b", DIP_ENGINE_FAISS, vectors, ids, N, DIM);
+    engines[2] = support_index(folder, "c", DIP_ENGINE_NATIVE, vectors, ids, N, DIM);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    dip_index_close(engines[0]);
-    dip_index_close(engines[1]);
+    for (size_t e = 0; e < ENGINES; e++) dip_index_close(engines[e]);
     free(vectors), free(queries), free(ids);
     support_drop(folder);
     return 0;
@@ -54,7 +55,7 @@ static void only_allowed_hits_and_always_k(void **state)
     (void)state;
     static const uint64_t steps[] = {1, 2, 100, 20000};
     for (size_t c = 0; c < 4; c++)
-        for (size_t e = 0; e < 2; e++) {
+        for (size_t e = 0; e < ENGINES; e++) {
             keep_step = steps[c];
             size_t count, possible = (N + keep_step - 1) / keep_step;
             uint64_t *allow = allow_list(&count), hits[NQ * K], truth[NQ * K];
@@ -83,7 +84,7 @@ static void far_away_rows_are_found(void **state)
     (void)state;
     enum { MANY = 25000 };
     dip_index_params params = {1, 1};
-    for (size_t e = 0; e < 2; e++) {
+    for (size_t e = 0; e < ENGINES; e++) {
         uint64_t hits[N];
         float scores[N];
         assert_ok(dip_index_search(engines[e], queries, 1, N, &params, NULL, 0, hits, scores));
@@ -111,7 +112,7 @@ static void an_empty_list_allows_nothing(void **state)
     (void)state;
     uint64_t none[1] = {0}, hits[NQ * 2];
     float scores[NQ * 2];
-    for (size_t e = 0; e < 2; e++)
+    for (size_t e = 0; e < ENGINES; e++)
         for (size_t count = 0; count <= 1; count++) {
             assert_ok(
                 dip_index_search(engines[e], queries, NQ, 2, NULL, none, count, hits, scores));
@@ -127,13 +128,15 @@ static void k_is_kept_without_a_list_too(void **state)
     static uint64_t hits[2 * MANY], truth[2 * MANY];
     static float scores[2 * MANY];
     dip_index_params params = {1, 1};
-    assert_ok(dip_index_search(engines[1], queries, 2, MANY, &params, NULL, 0, hits, scores));
-    for (size_t i = 0; i < 2 * MANY; i++) {
-        assert_true(hits[i] != DIP_NO_ID);
-        if (i % MANY) assert_true(scores[i] <= scores[i - 1]);
-    }
     support_search(vectors, ids, N, DIM, queries, 2, MANY, NULL, truth, NULL);
-    assert_int_equal(hits[0], truth[0]);
+    for (size_t e = 1; e < ENGINES; e++) {
+        assert_ok(dip_index_search(engines[e], queries, 2, MANY, &params, NULL, 0, hits, scores));
+        for (size_t i = 0; i < 2 * MANY; i++) {
+            assert_true(hits[i] != DIP_NO_ID);
+            if (i % MANY) assert_true(scores[i] <= scores[i - 1]);
+        }
+        assert_int_equal(hits[0], truth[0]);
+    }
 }
 
 int main(void)

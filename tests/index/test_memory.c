@@ -142,7 +142,7 @@ static void fail_engine(dip_engine which)
     assert_ok(dip_index_open(&base, folder, "m"));
     fail_each(search);
     fail_each(update);
-    if (which == DIP_ENGINE_FAISS) fail_each(tune);
+    if (which != DIP_ENGINE_EXACT) fail_each(tune);
     dip_index_close(base);
 }
 
@@ -158,6 +158,12 @@ static void faiss(void **state)
     fail_engine(DIP_ENGINE_FAISS);
 }
 
+static void native(void **state)
+{
+    (void)state;
+    fail_engine(DIP_ENGINE_NATIVE);
+}
+
 static void generations(void **state)
 {
     (void)state;
@@ -169,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact),
         cmocka_unit_test(faiss),
+        cmocka_unit_test(native),
         cmocka_unit_test(generations),
     };
     dip_threads_set(1); /* so that the n-th is always the same one */

@@ -159,6 +159,12 @@ static void faiss_updates(void **state)
     updates_follow_each_other(DIP_ENGINE_FAISS);
 }
 
+static void native_updates(void **state)
+{
+    (void)state;
+    updates_follow_each_other(DIP_ENGINE_NATIVE);
+}
+
 static size_t size_of(const char *name)
 {
     size_t length;
@@ -205,8 +211,8 @@ static void filters_see_only_what_is_there(void **state)
 static void all_can_go_and_come_back(void **state)
 {
     (void)state;
-    static const dip_engine engines[] = {DIP_ENGINE_EXACT, DIP_ENGINE_FAISS};
-    for (size_t e = 0; e < 2; e++) {
+    static const dip_engine engines[] = {DIP_ENGINE_EXACT, DIP_ENGINE_FAISS, DIP_ENGINE_NATIVE};
+    for (size_t e = 0; e < 3; e++) {
         uint64_t hit;
         float score;
         dip_index *base = support_index(folder, "base", engines[e], vectors, ids, N, DIM);
@@ -226,8 +232,8 @@ static void all_can_go_and_come_back(void **state)
 static void the_base_stays_usable_in_its_place(void **state)
 {
     (void)state;
-    static const dip_engine engines[] = {DIP_ENGINE_EXACT, DIP_ENGINE_FAISS};
-    for (size_t e = 0; e < 2; e++) {
+    static const dip_engine engines[] = {DIP_ENGINE_EXACT, DIP_ENGINE_FAISS, DIP_ENGINE_NATIVE};
+    for (size_t e = 0; e < 3; e++) {
         uint64_t hit;
         float score;
         dip_index *base = support_index(folder, "same", engines[e], vectors, ids, N, DIM);
@@ -262,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_updates),
         cmocka_unit_test(faiss_updates),
+        cmocka_unit_test(native_updates),
         cmocka_unit_test(tombstones_are_cleared_away),
         cmocka_unit_test(filters_see_only_what_is_there),
         cmocka_unit_test(all_can_go_and_come_back),

@@ -140,7 +140,7 @@ typedef struct dip_index_tuning {
 
 /**
  * Measures recall@k against exact search and gives the points that are worth having, the cheapest first, each with
- * a higher recall than the one before: from a recall of about 0.8 to the best that is worth its cost. A hit counts if its
+ * a higher recall than the one before: from a recall of about 0.8 to 0.998, the target, or the best that is worth its cost. A hit counts if its
  * exact score reaches the k-th true score less 1e-6, so ties do no harm. Which points come out is the same for any number
  * of threads and on any machine: cost is a model. `us` is by the clock. At least one point; one alone for an
  * engine that compares all.

@@ -24,9 +24,11 @@ enum {
 };
 
 static const float tolerance = 1e-6F;
-static const double least_recall = 0.8;  /* of a point that is kept, if there are better ones */
-static const double least_gain = 0.0005; /* of LOOK_BACK steps */
-static const double fewer_misses = 0.8;  /* of what the point before misses: else thinned out */
+static const double least_recall = 0.8;    /* of a point that is kept, if there are better ones */
+static const double enough_recall = 0.998; /* where a walk ends, if the target is not above */
+static const double least_gain = 0.0005;   /* of LOOK_BACK steps */
+static const double near_target = 0.25;    /* of the misses at the target: kept, being near it */
+static const double fewer_misses = 0.75;   /* of what the point before misses: else thinned out */
 
 typedef struct trial {
     dip_index_params params;
@@ -205,7 +207,9 @@ static dip_status walk(tuning *t)
         bool flat =
             step >= LOOK_BACK && at.recall >= least_recall && at.recall - *before < least_gain;
         *before = at.recall;
-        if (at.recall >= 1 || flat || t->trial_count + 4 > MAX_TRIALS) break;
+        if (at.recall >= fmin(1, fmax(enough_recall, t->how->target)) || flat ||
+            t->trial_count + 4 > MAX_TRIALS)
+            break;
         if (!status) status = advance(t, &at, &ended);
     }
     return status;
@@ -231,7 +235,10 @@ static void keep_best(tuning *t)
     t->trial_count = kept;
 }
 
-/* A short list: steps worth taking, the cheapest that reaches the target, and the best. */
+/*
+ * A short list: steps worth taking, the cheapest that reaches the target with its neighbours (the reporting queries may
+ * see it a little differently), and the best.
+ */
 static void thin_out(tuning *t)
 {
     size_t kept = 0, last = t->trial_count - 1;
@@ -241,8 +248,10 @@ static void thin_out(tuning *t)
         trial one = t->trials[i];
         bool first = !reached && one.recall >= target;
         bool worth_it = one.recall >= least_recall && 1 - one.recall <= fewer_misses * (1 - before);
+        bool near = fabs(one.recall - target) < near_target * (1 - target) + least_gain;
         reached |= first;
-        if (i < last && !first && (!worth_it || kept + 3 > DIP_INDEX_MAX_POINTS)) continue;
+        if (i < last && !first && ((!worth_it && !near) || kept + 3 > DIP_INDEX_MAX_POINTS))
+            continue;
         before = one.recall;
         t->trials[kept++] = one;
     }

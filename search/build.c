@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TUNING_QUERIES = 2500, TUNING_K = 10, SEED = 1 };
+enum { TUNING_QUERIES = 2000, TUNING_K = 10, SEED = 1 };
 
 static const double DEFAULT_RECALL = 0.99;
 

@@ -31,8 +31,11 @@ enum {
     LINE = 64,
 };
 
-/* How far behind the last hit a candidate may be by its codes and still be refined, in spreads of the codes' error. */
-static const float MARGIN = 3;
+/*
+ * How far behind the last hit a candidate may be by its codes and still be refined, in standard deviations: of what the codes
+ * leave (measured when the segment was built), and of rounding a code's entry to a byte.
+ */
+static const float MARGIN = 3, ROUNDING = 0.29F;
 
 /* ---- scratch ---- */
 
@@ -107,6 +110,7 @@ typedef struct job {
     dip_native_scratch *s;
     size_t nprobe, fetch, room; /* room: hits that there can be */
     dip_native_query bytes;
+    float margin;
     size_t found; /* in s->found */
 } job;
 
@@ -263,7 +267,7 @@ static void scan_delta(job *j, dip_topk *top)
 static float bar_of(const job *j, const dip_topk *top)
 {
     if (!dip_topk_full(top)) return -FLT_MAX;
-    return top->entries[0].score - MARGIN * j->native->segment.shape.spread;
+    return top->entries[0].score - j->margin;
 }
 
 /* Scores the candidates first .. end - 1 that may still be among the best. */
@@ -391,6 +395,8 @@ static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
     }
     dip_native_levels levels = j->native->kernel->tables(
         j->query, g->codebook, codes, g->shape.dim / codes, j->s->entries, j->s->tables);
+    j->margin =
+        MARGIN * (g->shape.spread + ROUNDING * levels.unit * sqrtf((float)g->shape.code_count));
     scan_lists(j, &levels, top);
     *hits = finish(j, query, levels.base, top);
     return DIP_OK;

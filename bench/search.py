@@ -14,9 +14,9 @@ import os
 import subprocess
 import sys
 
-from rows import ROOT, command, number, table
+from rows import ROOT, number, table
 
-OURS = "native / nprobe=2,4,8,16,32,48,64,96,128 depth=4,10"
+OURS = "native / nprobe=2,4,8,16,32,48,64,96,128,192,256 depth=4,10"
 HALF = "native refine=half / nprobe=4,8,16,32,64,128 depth=4,10"
 FAISS = "faiss / nprobe=4,8,16,32,64,128 depth=4,10"
 FAISS_FINE = "faiss lists=4096 / nprobe=4,8,16,32,64,128 depth=4,10"
@@ -88,7 +88,7 @@ def build_table(rows):
 
 def write_table(path, rows):
     first, loads = rows[0], [row["load"] for row in rows]
-    text = ("# Search\n\nMade by `" + command() + "`; do not edit. " + first["machine"] + "; " + first["time"][:10] +
+    text = ("# Search\n\nMade by `make bench-search`; do not edit. " + first["machine"] + "; " + first["time"][:10] +
             f"; load of the machine {min(loads):.0f} to {max(loads):.0f}.\n10 neighbours, one query a call, one thread; "
             "1,000 queries, median of 3 runs after one. Vectors of unit norm. At each recall every engine's fastest "
             "parameters that reach it. bench/README.md tells more.\n")

@@ -122,6 +122,12 @@ dip_status dip_file_map(dip_map *map, const char *path)
     return status;
 }
 
+void dip_file_expect(const void *bytes, size_t length)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)bytes & ~(page - 1);
+    posix_madvise((void *)first, (uintptr_t)bytes + length - first, POSIX_MADV_WILLNEED);
+}
+
 void dip_file_unmap(dip_map *map)
 {
     if (map->bytes) munmap((void *)map->bytes, map->length);

@@ -22,6 +22,8 @@ typedef struct dip_map {
 
 dip_status dip_file_map(dip_map *map, const char *path);
 void dip_file_unmap(dip_map *map);
+/** Bytes of a map are wanted soon: the system may read them ahead, many such ranges at once. A call costs a microsecond. */
+void dip_file_expect(const void *bytes, size_t length);
 
 /**
  * A file written aside: bytes go to "`path`.partial", and dip_file_commit() fsyncs it, renames it over

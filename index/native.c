@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { COLD = 64 }; /* a file just opened may not be in memory */
+
 static dip_status build(const dip_build *b)
 {
     dip_coded coded;
@@ -104,6 +106,7 @@ static dip_status open_native(dip_index *index, const char *folder, const char *
     if (native) {
         pthread_mutex_init(&native->lock, NULL);
         native->kernel = dip_native_kernel_get();
+        native->cold = COLD;
         index->state = native; /* closed with the index, whatever happens */
     }
     if (!status) status = open_files(index, native, path, delta);

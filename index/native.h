@@ -37,7 +37,8 @@ typedef struct dip_native {
     dip_layout_view delta;
     uint64_t *ids, *removed; /* of all rows, if there is a delta */
     const dip_native_kernel *kernel;
-    pthread_mutex_t lock; /* of the idle scratch */
+    pthread_mutex_t lock; /* of what follows */
+    unsigned cold;        /* searches left that ask for what they will read */
     dip_native_scratch *idle;
 } dip_native;
 

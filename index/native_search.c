@@ -72,11 +72,14 @@ static dip_native_scratch *scratch_new(const dip_segment_shape *shape)
     return NULL;
 }
 
-static dip_native_scratch *take(dip_native *native)
+/* *cold: the search is to ask for what it will read, so that the disk serves many places at once. */
+static dip_native_scratch *take(dip_native *native, bool *cold)
 {
     pthread_mutex_lock(&native->lock);
     dip_native_scratch *s = native->idle;
     if (s) native->idle = s->next;
+    *cold = native->cold > 0;
+    native->cold -= *cold;
     pthread_mutex_unlock(&native->lock);
     return s ? s : scratch_new(&native->segment.shape);
 }
@@ -111,6 +114,7 @@ typedef struct job {
     size_t nprobe, fetch, room; /* room: hits that there can be */
     dip_native_query bytes;
     float margin;
+    bool cold;
     size_t found; /* in s->found */
 } job;
 
@@ -281,6 +285,7 @@ static void refine(job *j, size_t first, size_t end, float base, dip_topk *top)
         if (c[i].score < bar) continue;
         c[kept++] = c[i];
         const uint8_t *bytes = record(g, c[i].slot, stride);
+        if (j->cold) dip_file_expect(bytes, stride);
         for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
         __builtin_prefetch(bytes + stride - 1);
         __builtin_prefetch(&g->rows[c[i].slot]);
@@ -379,6 +384,18 @@ static size_t room_for(const job *j)
     return larger(larger(shortlist, groups), 2 * j->fetch + 2 * RUN * DIP_NATIVE_BLOCK);
 }
 
+static void expect_list(const dip_segment *g, uint32_t list)
+{
+    size_t first = g->first_block[list], blocks = g->first_block[list + 1] - first;
+    size_t bytes = dip_segment_block_bytes(&g->shape);
+    if (!blocks) return;
+    dip_file_expect(g->codes + first * bytes, blocks * bytes);
+    dip_file_expect(g->terms + first * DIP_NATIVE_BLOCK,
+                    blocks * DIP_NATIVE_BLOCK * sizeof *g->terms);
+    dip_file_expect(g->rows + first * DIP_NATIVE_BLOCK,
+                    blocks * DIP_NATIVE_BLOCK * sizeof *g->rows);
+}
+
 static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
 {
     const dip_segment *g = &j->native->segment;
@@ -393,6 +410,7 @@ static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
             g->codes + g->first_block[list] * dip_segment_block_bytes(&g->shape);
         for (size_t at = 0; at < 4 * LINE; at += LINE) __builtin_prefetch(codes_of + at);
     }
+    for (size_t i = 0; j->cold && i < j->nprobe; i++) expect_list(g, j->s->order[i]);
     dip_native_levels levels = j->native->kernel->tables(
         j->query, g->codebook, codes, g->shape.dim / codes, j->s->entries, j->s->tables);
     j->margin =
@@ -435,7 +453,7 @@ static dip_status run_block(void *context, size_t task, unsigned worker)
     size_t end = smaller(first + QUERY_BLOCK, w->request->nq);
     dip_topk top = {.k = w->room, .entries = dip_alloc(w->room * sizeof *top.entries)};
     job j = {.native = native, .index = w->index, .request = w->request, .room = w->room};
-    j.s = take(native);
+    j.s = take(native, &j.cold);
     dip_status status = top.entries && j.s ? DIP_OK : DIP_ENOMEM;
     for (size_t i = first; i < end && !status; i++) {
         j.query = w->request->queries + i * dim;
@@ -537,7 +555,8 @@ dip_status dip_native_row_scores(const dip_index *index, const float *query, con
                                  size_t n, float *scores)
 {
     dip_native *native = index->state;
-    dip_native_scratch *s = take(native);
+    bool cold;
+    dip_native_scratch *s = take(native, &cold);
     if (!s) return DIP_ENOMEM;
     dip_status status = score_rows(native, s, query, rows, n, scores);
     give_back(native, s);

@@ -126,7 +126,7 @@ foreach(source IN LISTS fuzz_sources)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
         set(scratch ${CMAKE_BINARY_DIR}/corpus/${name})
         file(MAKE_DIRECTORY ${scratch})
-        add_test(NAME fuzz/${name} COMMAND ${target} -max_total_time=${DIPTYCH_FUZZ_SECONDS} -timeout=10
+        add_test(NAME fuzz/${name} COMMAND ${target} -seed=1 -max_total_time=${DIPTYCH_FUZZ_SECONDS} -timeout=10
             -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 -artifact_prefix=${CMAKE_BINARY_DIR}/${name}- ${scratch} ${corpus})
     else()
         add_executable(${target} ${source} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)

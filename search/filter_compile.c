@@ -378,12 +378,7 @@ static dip_status compile_expression(const compiler *k, dip_node **out, const ch
 
 static dip_status compile_intersects(dip_node **out, const char *text)
 {
-    char *flat;
-    dip_status status = dip_json_geometry(&flat, text);
-    if (!status) {
-        status = dip_leaf_region(out, flat, true, false);
-        dip_free(flat);
-    }
+    dip_status status = dip_leaf_region(out, text, true, false);
     return status ? dip_fail_prefix(status, "intersects") : DIP_OK;
 }
 

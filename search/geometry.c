@@ -2,6 +2,7 @@
 #include "search/geometry.h"
 
 #include "core/mem.h"
+#include "search/json.h"
 
 #include <geos_c.h>
 
@@ -57,9 +58,13 @@ static dip_status failed(const dip_geometry *g)
 static dip_status read(dip_geometry *g, const char *text, bool json)
 {
     if (json) {
+        char *checked; /* GEOS trusts that no position is empty */
+        dip_status status = dip_json_geometry(&checked, text);
+        if (status) return status;
         GEOSGeoJSONReader *reader = GEOSGeoJSONReader_create_r(g->context);
-        if (reader) g->shape = GEOSGeoJSONReader_readGeometry_r(g->context, reader, text);
+        if (reader) g->shape = GEOSGeoJSONReader_readGeometry_r(g->context, reader, checked);
         if (reader) GEOSGeoJSONReader_destroy_r(g->context, reader);
+        dip_free(checked);
     } else {
         GEOSWKTReader *reader = GEOSWKTReader_create_r(g->context);
         if (reader) g->shape = GEOSWKTReader_read_r(g->context, reader, text);

@@ -76,20 +76,8 @@ static dip_status parse_box(dip_term **out, const json_t *numbers)
     return status;
 }
 
-/* Leaves longitude and latitude of each position, whose third number would be a height. */
-static void flatten(json_t *value)
+static dip_status parse_geometry(dip_term **out, const json_t *object)
 {
-    const char *key;
-    json_t *member;
-    if (json_is_number(json_array_get(value, 0)))
-        while (json_array_size(value) > 2) json_array_remove(value, 2);
-    for (size_t i = 0; i < json_array_size(value); i++) flatten(json_array_get(value, i));
-    json_object_foreach(value, key, member) flatten(member);
-}
-
-static dip_status parse_geometry(dip_term **out, json_t *object)
-{
-    flatten(object);
     char *text = json_dumps(object, JSON_COMPACT);
     dip_status status =
         text ? make(out, DIP_TERM_GEOJSON, text) : dip_cql_fail(0, "the geometry cannot be read");
@@ -157,18 +145,106 @@ dip_status dip_cql_parse_json(dip_term **out, const char *text)
     return status;
 }
 
+/* ---- geometries ---- */
+
+/* How deep a geometry nests its positions. */
+static const struct {
+    const char *type;
+    unsigned levels;
+} geometries[] = {
+    {"Point", 0},   {"MultiPoint", 1},      {"LineString", 1},
+    {"Polygon", 2}, {"MultiLineString", 2}, {"MultiPolygon", 3},
+};
+
+/* Checks positions and leaves longitude and latitude of each, whose third number would be a height. */
+static dip_status flatten(json_t *value, unsigned levels)
+{
+    size_t n = json_array_size(value);
+    if (!levels) {
+        if (!json_is_number(json_array_get(value, 0)) || !json_is_number(json_array_get(value, 1)))
+            return dip_fail(DIP_EINVAL, "geometry: a position is no array of two numbers");
+        while (json_array_size(value) > 2) json_array_remove(value, 2);
+        return DIP_OK;
+    }
+    if (!n) return dip_fail(DIP_EINVAL, "geometry: an array of its coordinates is empty or none");
+    for (size_t i = 0; i < n; i++) {
+        dip_status status = flatten(json_array_get(value, i), levels - 1);
+        if (status) return status;
+    }
+    return DIP_OK;
+}
+
+static dip_status copy_geometry(json_t **out, const json_t *from, unsigned depth);
+
+/* What a collection holds, as a GeometryCollection. */
+static dip_status copy_members(json_t **out, const json_t *members, unsigned depth)
+{
+    size_t i;
+    const json_t *member;
+    json_t *copies = json_array();
+    if (!json_array_size(members)) {
+        json_decref(copies);
+        return dip_fail(DIP_EINVAL, "geometry: the collection is empty");
+    }
+    json_array_foreach(members, i, member)
+    {
+        json_t *copy = NULL;
+        dip_status status = copy_geometry(&copy, member, depth + 1);
+        if (status) {
+            json_decref(copies);
+            return status;
+        }
+        json_array_append_new(copies, copy);
+    }
+    *out = json_pack("{s:s, s:o}", "type", "GeometryCollection", "geometries", copies);
+    return *out ? DIP_OK : dip_fail(DIP_ENOMEM, "out of memory: a geometry");
+}
+
+/* *out is the geometry alone, checked: of a Feature what it shows, of collections all that they hold. */
+static dip_status copy_geometry(json_t **out, const json_t *from, unsigned depth)
+{
+    const char *type = json_string_value(json_object_get(from, "type"));
+    if (!type) return dip_fail(DIP_EINVAL, "geometry: it has no \"type\"");
+    if (depth > DIP_CQL_DEPTH)
+        return dip_fail(DIP_EINVAL, "geometry: more than %d levels of nesting", DIP_CQL_DEPTH);
+    if (strcmp(type, "Feature") == 0)
+        return copy_geometry(out, json_object_get(from, "geometry"), depth + 1);
+    if (strcmp(type, "FeatureCollection") == 0)
+        return copy_members(out, json_object_get(from, "features"), depth);
+    if (strcmp(type, "GeometryCollection") == 0)
+        return copy_members(out, json_object_get(from, "geometries"), depth);
+    for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++) {
+        if (strcmp(type, geometries[i].type) != 0) continue;
+        json_t *coordinates = json_deep_copy(json_object_get(from, "coordinates"));
+        dip_status status = flatten(coordinates, geometries[i].levels);
+        if (status) {
+            json_decref(coordinates);
+            return status;
+        }
+        *out = json_pack("{s:s, s:o}", "type", geometries[i].type, "coordinates", coordinates);
+        return *out ? DIP_OK : dip_fail(DIP_ENOMEM, "out of memory: a geometry");
+    }
+    return dip_fail(DIP_EINVAL,
+                    "geometry: there is no type '%.40s'; GeoJSON has Point, LineString, Polygon, "
+                    "their Multi forms, collections and features",
+                    type);
+}
+
 dip_status dip_json_geometry(char **out, const char *text)
 {
     json_error_t error;
     json_t *root = json_loads(text, 0, &error);
     if (!root)
-        return dip_fail(DIP_EINVAL, "no JSON: %s, line %d, column %d", error.text, error.line,
-                        error.column);
-    flatten(root);
-    char *flat = json_dumps(root, JSON_COMPACT);
-    *out = flat ? dip_strdup(flat) : NULL;
-    free(flat); /* by jansson, of the C library */
+        return dip_fail(DIP_EINVAL, "no JSON: %s, line %d, column %d", error.text,
+                        error.line, error.column);
+    json_t *copy = NULL;
+    dip_status status = copy_geometry(&copy, root, 0);
     json_decref(root);
+    if (status) return status;
+    char *checked = json_dumps(copy, JSON_COMPACT);
+    json_decref(copy);
+    *out = checked ? dip_strdup(checked) : NULL;
+    free(checked); /* by jansson, of the C library */
     return *out ? DIP_OK : DIP_ENOMEM;
 }
 

@@ -8,8 +8,9 @@
 dip_status dip_cql_parse_json(dip_term **out, const char *text);
 
 /**
- * GeoJSON with the heights of its positions left out. *out is the caller's (dip_free). Expected failure: DIP_EINVAL (no
- * JSON: the line says where).
+ * The geometry of a GeoJSON text, checked and without the heights of its positions: of a Feature what it shows, of a
+ * collection a GeometryCollection. *out is the caller's (dip_free). Expected failure: DIP_EINVAL (no JSON: the line says
+ * where; no geometry: what it lacks).
  */
 dip_status dip_json_geometry(char **out, const char *text);
 

@@ -199,10 +199,7 @@ static void test_geojson(void **state)
         const double *r = cases[i].rect;
         dip_geometry *shape;
         dip_region *region;
-        char *flat;
-        assert_ok(dip_json_geometry(&flat, cases[i].text));
-        assert_ok(dip_geometry_parse(&shape, flat, true));
-        dip_free(flat);
+        assert_ok(dip_geometry_parse(&shape, cases[i].text, true));
         assert_ok(dip_region_create(&region, shape));
         assert_int_equal(ask(region, r[0], r[1], r[2], r[3], false), cases[i].meets);
         dip_region_destroy(region);
@@ -230,7 +227,13 @@ static void test_what_is_no_shape_is_refused(void **state)
         {"[]", "geometry: "},
         {"{\"type\":\"Polygon\"}", "geometry: "},
         {"{\"type\":\"Polygon\",\"coordinates\":[[[0,0],[1]]]}", "geometry: "},
-        {"{\"type\":\"FeatureCollection\",\"features\":[]}", "it is empty"},
+        {"{\"type\":\"Polygon\",\"coordinates\":[[[0,0],[48,1],[]]]}", "a position is no array"},
+        {"{\"type\":\"Polygon\",\"coordinates\":[[]]}", "is empty or none"},
+        {"{\"type\":\"Polygon\",\"coordinates\":[0,0]}", "is empty or none"},
+        {"{\"type\":\"Point\",\"coordinates\":[\"a\",0]}", "a position is no array"},
+        {"{\"type\":\"Circle\",\"coordinates\":[0,0]}", "there is no type 'Circle'"},
+        {"{\"type\":\"Feature\",\"geometry\":null}", "it has no \"type\""},
+        {"{\"type\":\"FeatureCollection\",\"features\":[]}", "the collection is empty"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -1,5 +1,5 @@
 # The program.
-set(all_layers dip_compare dip_search dip_train dip_ingest dip_index dip_encoder dip_storage dip_core)
+set(all_layers dip_server dip_front dip_compare dip_search dip_train dip_ingest dip_index dip_encoder dip_storage dip_core)
 
 # All but main.c is a library, so that tests reach it.
 file(GLOB tool_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/*.c)

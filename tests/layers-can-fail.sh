@@ -5,7 +5,7 @@ set -euo pipefail
 tree=${1:?usage: layers-can-fail.sh <source tree>}
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-for folder in core storage ingest encoder train index compare search tools; do
+for folder in core storage ingest encoder train index compare search front server tools; do
     [ -d "$tree/$folder" ] && cp -r "$tree/$folder" "$copy/"
 done
 failed=0

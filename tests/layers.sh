@@ -5,7 +5,7 @@ set -euo pipefail
 cd "${1:?usage: layers.sh <source tree>}"
 
 folders=()
-for folder in core storage ingest encoder train index compare cluster search server tools; do
+for folder in core storage ingest encoder train index compare cluster search front server tools; do
     [ -d "$folder" ] && folders+=("$folder")
 done
 
@@ -20,8 +20,9 @@ BEGIN {
     may["train"] = "encoder storage cluster core"
     may["search"] = "storage encoder index core"
     may["compare"] = "storage index core"
-    may["server"] = "search core"
-    may["tools"] = "compare search server train ingest index encoder storage cluster core"
+    may["front"] = "search ingest index encoder storage core"
+    may["server"] = "front search ingest index encoder storage core"
+    may["tools"] = "compare front search server train ingest index encoder storage cluster core"
     for (folder in may) ours[folder]
 
     # Vendors: a pattern of their headers, and the folders that may have an adapter.
@@ -30,7 +31,7 @@ BEGIN {
     vendor["zstd"] = "^(zstd|zstd_errors|zdict)\\.h$";          user["zstd"] = "storage"
     vendor["inih"] = "^ini\\.h$";                               user["inih"] = "storage tools"
     vendor["gdal"] = "^(gdal|cpl_|ogr)[a-z_0-9]*\\.h$";         user["gdal"] = "ingest"
-    vendor["jansson"] = "^jansson\\.h$";                        user["jansson"] = "ingest encoder index train compare search tools server"
+    vendor["jansson"] = "^jansson\\.h$";                        user["jansson"] = "ingest encoder index train compare search front server tools"
     vendor["blas"] = "^(cblas|lapacke?|openblas_config)\\.h$";  user["blas"] = "encoder index train search"
     vendor["faiss C API"] = "^faiss/c_api/";                    user["faiss C API"] = "index"
     vendor["faiss"] = "^faiss/";                                user["faiss"] = "index"

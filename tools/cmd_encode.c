@@ -4,7 +4,7 @@
 #include "core/format.h"
 #include "core/mem.h"
 #include "search/models.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "train/encode.h"
 
 #include <stddef.h>

@@ -7,10 +7,10 @@
 #include "search/engine.h"
 #include "search/models.h"
 #include "tools/evaluate.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/report.h"
 #include "tools/table.h"
-#include "tools/tile.h"
+#include "front/tile.h"
 
 #include <math.h>
 #include <stddef.h>

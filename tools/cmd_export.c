@@ -21,9 +21,9 @@
 #include "ingest/table.h"
 #include "search/models.h"
 #include "storage/npy.h"
-#include "tools/geojson.h"
-#include "tools/json.h"
-#include "tools/tile.h"
+#include "front/geojson.h"
+#include "front/json.h"
+#include "front/tile.h"
 #include "core/when.h"
 
 #include <math.h>

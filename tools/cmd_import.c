@@ -4,7 +4,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "ingest/import.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/report.h"
 #include "core/format.h"
 #include "tools/target.h"

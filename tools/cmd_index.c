@@ -3,7 +3,7 @@
 
 #include "core/format.h"
 #include "search/build.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/table.h"
 
 #include <stddef.h>

@@ -9,9 +9,9 @@
 #include "core/mem.h"
 #include "index/generation.h"
 #include "search/models.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/table.h"
-#include "tools/tile.h"
+#include "front/tile.h"
 #include "core/when.h"
 
 #include <stdio.h>

@@ -10,9 +10,9 @@
 #include "index/generation.h"
 #include "search/engine.h"
 #include "tools/hits.h"
-#include "tools/probe.h"
+#include "front/probe.h"
 #include "tools/sheet.h"
-#include "tools/tile.h"
+#include "front/tile.h"
 #include "core/when.h"
 
 #include <stddef.h>

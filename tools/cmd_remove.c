@@ -5,7 +5,7 @@
 
 #include "core/format.h"
 #include "core/status.h"
-#include "tools/stored.h"
+#include "front/stored.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/run_page.h"
 
 #include <diptych/archive.h>

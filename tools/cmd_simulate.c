@@ -3,7 +3,7 @@
 
 #include "core/clock.h"
 #include "ingest/simulate.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/report.h"
 #include "core/format.h"
 #include "tools/target.h"

@@ -8,7 +8,7 @@
 #include "core/mem.h"
 #include "index/generation.h"
 #include "search/models.h"
-#include "tools/json.h"
+#include "front/json.h"
 #include "tools/report.h"
 #include "core/format.h"
 

@@ -1,10 +1,10 @@
 /* Hits on a stream; see hits.h. */
 #include "tools/hits.h"
 
-#include "tools/geojson.h"
-#include "tools/json.h"
+#include "front/geojson.h"
+#include "front/json.h"
 #include "tools/table.h"
-#include "tools/tile.h"
+#include "front/tile.h"
 #include "core/when.h"
 
 #include <math.h>

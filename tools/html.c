@@ -2,7 +2,7 @@
 #include "tools/html.h"
 
 #include "core/mem.h"
-#include "tools/picture.h"
+#include "front/picture.h"
 
 #include <string.h>
 

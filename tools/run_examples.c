@@ -5,8 +5,8 @@
 #include "tools/run_examples.h"
 
 #include "tools/html.h"
-#include "tools/picture.h"
-#include "tools/tile.h"
+#include "front/picture.h"
+#include "front/tile.h"
 
 #include <string.h>
 

@@ -9,9 +9,9 @@
 #include "core/file.h"
 #include "ingest/raster.h"
 #include "tools/html.h"
-#include "tools/picture.h"
+#include "front/picture.h"
 #include "tools/sheet_style.h"
-#include "tools/tile.h"
+#include "front/tile.h"
 #include "core/when.h"
 
 #include <math.h>

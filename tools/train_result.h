@@ -2,7 +2,7 @@
 #ifndef TOOLS_TRAIN_RESULT_H
 #define TOOLS_TRAIN_RESULT_H
 
-#include "tools/json.h"
+#include "front/json.h"
 #include "train/trainer.h"
 
 /** The line of the pair recall, if pairs are held out; to standard output. */

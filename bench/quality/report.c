@@ -8,7 +8,7 @@
 #include "bench/quality/task.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "tools/json.h"
+#include "front/json.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/mem.h"
-#include "tools/json.h"
+#include "front/json.h"
 
 #include <errno.h>
 #include <fcntl.h>

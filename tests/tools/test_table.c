@@ -3,7 +3,7 @@
 #include "tools/table.h"
 
 #include "core/format.h"
-#include "tools/geojson.h"
+#include "front/geojson.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Footprints; see geojson.h. Rings go round counterclockwise. */
-#include "tools/geojson.h"
+#include "front/geojson.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* Words that name stored tiles; see stored.h. */
-#include "tools/stored.h"
+#include "front/stored.h"
 
 #include "core/status.h"
 

@@ -1,6 +1,6 @@
 /** What a user types as the name of a stored tile. */
-#ifndef TOOLS_STORED_H
-#define TOOLS_STORED_H
+#ifndef FRONT_STORED_H
+#define FRONT_STORED_H
 
 #include <diptych/archive.h>
 

@@ -4,7 +4,7 @@
  * A stored tile wins over a file of the same name. A file's bands are matched by name with those that the model's
  * encoders want: the one modality that finds all its bands is the probe's, unless --from says which.
  */
-#include "tools/probe.h"
+#include "front/probe.h"
 
 #include "core/file.h"
 #include "core/mem.h"
@@ -12,7 +12,7 @@
 #include "encoder/model.h"
 #include "ingest/raster.h"
 #include "storage/npy.h"
-#include "tools/stored.h"
+#include "front/stored.h"
 
 #include <math.h>
 #include <stdio.h>

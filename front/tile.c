@@ -1,5 +1,5 @@
 /* Small questions about tiles; see tile.h. */
-#include "tools/tile.h"
+#include "front/tile.h"
 
 #include "core/status.h"
 

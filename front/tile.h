@@ -1,6 +1,6 @@
 /** Small questions about tiles that several commands ask. */
-#ifndef TOOLS_TILE_H
-#define TOOLS_TILE_H
+#ifndef FRONT_TILE_H
+#define FRONT_TILE_H
 
 #include <diptych/archive.h>
 

@@ -1,5 +1,5 @@
 /* JSON on a stream; see json.h. jansson checks and normalises text that is to be embedded. */
-#include "tools/json.h"
+#include "front/json.h"
 
 #include <assert.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* Tiles as pictures: stretch, decibels, grids, gaps. */
-#include "tools/picture.h"
+#include "front/picture.h"
 
 #include <math.h>
 #include <setjmp.h>

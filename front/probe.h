@@ -1,6 +1,6 @@
 /** What a user types as a probe: a stored tile, a raster file or a folder of them, a location. */
-#ifndef TOOLS_PROBE_H
-#define TOOLS_PROBE_H
+#ifndef FRONT_PROBE_H
+#define FRONT_PROBE_H
 
 #include <diptych/search.h>
 

@@ -1,6 +1,6 @@
 /* JSON as it is written. */
 #define _GNU_SOURCE
-#include "tools/json.h"
+#include "front/json.h"
 
 #include <math.h>
 #include <setjmp.h>

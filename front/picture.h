@@ -1,6 +1,6 @@
 /** A tile as a picture: the modality's display bands, stretched between percentiles, as 8-bit pixels. */
-#ifndef TOOLS_PICTURE_H
-#define TOOLS_PICTURE_H
+#ifndef FRONT_PICTURE_H
+#define FRONT_PICTURE_H
 
 #include <diptych/tile.h>
 

@@ -2,8 +2,8 @@
  * Writes JSON to a stream, value by value, commas and quoting taken care of. Inside an object each value has a key;
  * inside an array the key is NULL. Text that is not UTF-8 comes out with U+FFFD in its place.
  */
-#ifndef TOOLS_JSON_H
-#define TOOLS_JSON_H
+#ifndef FRONT_JSON_H
+#define FRONT_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>

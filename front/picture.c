@@ -1,5 +1,5 @@
 /* Tiles as pictures; see picture.h. */
-#include "tools/picture.h"
+#include "front/picture.h"
 
 #include "core/mem.h"
 #include "ingest/raster.h"

@@ -1,0 +1,62 @@
+/**
+ * What all handlers share: the archive, what is live of it, saved queries, counts. One a process.
+ *
+ * The archive stays open; what is read of it when a search opens (columns of the metadata, the live generation, the
+ * model) is a `view`, immutable, counted by its users. When CURRENT names another generation, or tiles came or went, a
+ * thread opens the next view beside the old one, warms it, and switches; requests that hold the old one finish with it.
+ */
+#ifndef SERVER_SERVICE_H
+#define SERVER_SERVICE_H
+
+#include <diptych/search.h>
+
+#include "server/http.h"
+
+typedef struct dip_service dip_service;
+
+typedef struct dip_service_options {
+    const char *archive;  /* path */
+    const char *license;  /* of the collections: an SPDX word; NULL: "other" */
+    size_t most_items;    /* a page of items, and k, at most; 0: 10000 and 1000 */
+    double saved_hours;   /* how long a saved query lives without being read; 0: 24 */
+    double watch_seconds; /* how often CURRENT is looked at; 0: 1 */
+} dip_service_options;
+
+/** Expected failures: those of dip_archive_open() and dip_search_open(). An archive without an index serves all but similarity. */
+dip_status dip_service_open(dip_service **out, const dip_service_options *options);
+void dip_service_close(dip_service *service);
+
+const dip_archive *dip_service_archive(const dip_service *service);
+const dip_service_options *dip_service_settings(const dip_service *service);
+
+/** A state of the archive; its parts live until dip_view_release(). */
+typedef struct dip_view {
+    dip_search *search; /* never NULL; without an index it browses, and a search says what to run */
+    const char *generation; /* "" without an index */
+    const char *model;      /* id of the generation's model; "" without */
+    uint64_t number;        /* counts views of this process, from 1 */
+} dip_view;
+
+const dip_view *dip_service_view(dip_service *service);
+void dip_view_release(const dip_view *view);
+
+/** All routes of the server, for dip_http_start() with the service as context. */
+const dip_route *dip_service_routes(size_t *count);
+
+/* The handlers, by file; `context` is the dip_service. */
+
+/* stac.c: landing page, conformance, collections; items.c: items and search; api.c: the description. */
+dip_handler dip_serve_landing, dip_serve_conformance, dip_serve_collections, dip_serve_collection,
+    dip_serve_items, dip_serve_item, dip_serve_search, dip_serve_queryables, dip_serve_api,
+    dip_serve_api_page;
+/* assets.c: a tile as files. */
+dip_handler dip_serve_thumbnail, dip_serve_visual, dip_serve_band, dip_serve_embedding;
+/* encode.c, saved.c, explain.c */
+dip_handler dip_serve_encode, dip_serve_save_query, dip_serve_saved_queries, dip_serve_drop_query,
+    dip_serve_explain;
+/* page.c: files of the web page; runs.c: trainings as they go. */
+dip_handler dip_serve_page, dip_serve_runs, dip_serve_run;
+/* health.c */
+dip_handler dip_serve_health, dip_serve_ready, dip_serve_metrics;
+
+#endif

@@ -1,0 +1,61 @@
+/**
+ * A tile as a STAC item (STAC 1.0.0, GeoJSON of RFC 7946): the one place that knows what an item looks like.
+ *
+ *   properties   datetime (null with start_datetime and end_datetime if the tile's time is not known), gsd, proj:* (projection
+ *                extension 1.1), labels, split, place, ..., and what came with the tile (eo:cloud_cover, sat:orbit_state, ...)
+ *   assets       visual (8-bit picture, COG), thumbnail (PNG), one a band by its name (GeoTIFF of the stored values),
+ *                embeddings (.npy) if the model has some of the modality
+ *
+ * Names may hold anything: addresses percent-encode them.
+ */
+#ifndef SERVER_ITEM_H
+#define SERVER_ITEM_H
+
+#include "server/service.h"
+
+/** What all items of an answer have in common. Plain data; borrows from the service, the view and the request. */
+typedef struct dip_item_context {
+    const dip_archive *archive;
+    const char *base;               /* of addresses: request->base */
+    const char *model;              /* id of the view's model, or "" */
+    size_t dim[DIP_MAX_MODALITIES]; /* of its embeddings; 0: it has none of the modality */
+} dip_item_context;
+
+dip_status dip_item_context_init(dip_item_context *out, const dip_service *service,
+                                 const dip_view *view, const dip_request *request);
+
+/** What is said of an item as a hit, or as a member of a saved query. */
+typedef struct dip_item_note {
+    const char *collection; /* that it is listed in; NULL: its modality's */
+    const char *id;         /* that it has there; NULL: the tile's name */
+    bool scored;            /* the rest is set: sim:score, sim:rank, sim:percentile */
+    double score;           /* cosine */
+    double percentile;      /* or NAN: null */
+    size_t rank;            /* from 1 */
+} dip_item_note;
+
+/** Writes the item as a value of `json`; `key` NULL inside an array or as the whole document, `note` NULL: a plain tile. */
+dip_status dip_item_write(dip_json *json, const char *key, const dip_item_context *context,
+                          const dip_meta *meta, const dip_item_note *note);
+
+/** Writes a link {rel, type, href} as a value of an array; type or title NULL: not said. href: `base` and a path, printed. */
+void dip_item_link(dip_json *json, const char *rel, const char *type, const char *title,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/**
+ * Percent-encodes all but unreserved characters (RFC 3986), '/' and '.' and '..' too, so that a name is one segment of a
+ * path. The caller's (dip_free); NULL when memory is short.
+ */
+char *dip_path_encode(const char *text);
+
+#define DIP_TYPE_JSON "application/json"
+#define DIP_TYPE_GEOJSON "application/geo+json"
+#define DIP_TYPE_SCHEMA "application/schema+json"
+#define DIP_TYPE_OPENAPI "application/vnd.oai.openapi+json;version=3.0"
+#define DIP_TYPE_HTML "text/html; charset=utf-8"
+#define DIP_TYPE_PNG "image/png"
+#define DIP_TYPE_GEOTIFF "image/tiff; application=geotiff"
+#define DIP_TYPE_COG "image/tiff; application=geotiff; profile=cloud-optimized"
+#define DIP_TYPE_NPY "application/x-npy"
+
+#endif

@@ -36,7 +36,7 @@ typedef struct dip_request {
     const char *
         base; /* "http://host:port" that the client used, without a slash at the end: what links begin with */
     const char *part[DIP_HTTP_PARTS]; /* what stands in the {} of the route, decoded, in order */
-    const dip_field *query;           /* parameters of the query string, in order */
+    const dip_field *query; /* parameters of the query string, in order; dispatch fills them in */
     size_t query_count;
     const char *content_type; /* without parameters, lower case; "" if none was sent */
     const char *query_string; /* as sent, without '?'; "" */
@@ -135,7 +135,10 @@ const char *dip_http_url(const dip_http *http);
 /** Takes no new connection, finishes requests in flight for at most `seconds`, frees all. */
 void dip_http_stop(dip_http *http, double seconds);
 
-/** Finds the route and calls its handler, without connection, token or log: what tests and http.c have in common. */
+/**
+ * Finds the route, decodes path and query string, and calls the handler, without connection, token or log: what tests use in
+ * place of a connection. `request` needs `method` and `path`; of what else is not set, the handler sees "" and nothing.
+ */
 void dip_http_dispatch(const dip_route *routes, size_t route_count, void *context,
                        dip_request *request, dip_response *response);
 

@@ -40,7 +40,9 @@ typedef struct dip_request {
     size_t query_count;
     const char *content_type; /* without parameters, lower case; "" if none was sent */
     const char *query_string; /* as sent, without '?'; "" */
-    const uint8_t *body;      /* body_length bytes and a 0 byte behind */
+    /* The header If-None-Match, or NULL. An answer 200 with an ETag that it names goes out as 304, without its body. */
+    const char *if_none_match;
+    const uint8_t *body; /* body_length bytes and a 0 byte behind */
     size_t body_length;
     double *stages; /* (DIP_STAGE_COUNT) seconds; a handler adds to them by dip_request_stage() */
 } dip_request;

@@ -19,9 +19,7 @@ enum {
         16, /* below 20 FAISS ranks lists query by query: no answer depends on its block */
     SCRATCH_ROWS = 1 << 18, /* candidates that one block of queries may have */
     GROWTH = 4,
-    NARROW = 20000,        /* rows that are scored one by one rather than searched for */
-    NARROW_FRACTION = 100, /* so is one row in a hundred */
-    WHOLE_FRACTION = 8,    /* a query that fetches an eighth of all rows is better off with all */
+    WHOLE_FRACTION = 8, /* a query that fetches an eighth of all rows is better off with all */
 };
 
 typedef struct work {
@@ -146,12 +144,6 @@ static dip_status run_block(void *context, size_t task, unsigned worker)
     }
     scratch_fini(&s);
     return status;
-}
-
-bool dip_faiss_narrow(const dip_index *index, const dip_index_params *params, size_t rows)
-{
-    (void)params;
-    return rows <= NARROW || rows <= index->table.count / NARROW_FRACTION;
 }
 
 dip_status dip_faiss_search(const dip_index *index, const dip_request *request)

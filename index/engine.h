@@ -68,7 +68,10 @@ struct dip_engine_ops {
     /** Everything but `state` is there; without a kind, nothing is. */
     dip_status (*open)(dip_index *index, const char *folder, const char *name);
     void (*close)(dip_index *index); /* `state` may be NULL */
-    /** Is a search among so few rows better done by scoring each? Called where there are lists only. */
+    /**
+     * Is a search among so few rows better done by scoring each? Called where there are lists only. NULL: it is for up to
+     * 20,000 rows and for up to one in a hundred.
+     */
     bool (*narrow)(const dip_index *index, const dip_index_params *params, size_t rows);
     /** Inner products of one query with some rows. Any number of threads. */
     dip_status (*scores)(const dip_index *index, const float *query, const uint32_t *rows, size_t n,

@@ -51,14 +51,6 @@ static dip_status scores(const dip_index *index, const float *query, const uint3
     return DIP_OK;
 }
 
-/* A block product over all rows is cheaper than one row after the other, but for few. */
-static bool narrow(const dip_index *index, const dip_index_params *params, size_t rows)
-{
-    enum { NARROW = 20000, FRACTION = 100 };
-    (void)params;
-    return rows <= NARROW || rows <= index->table.count / FRACTION;
-}
-
 static dip_status search(const dip_index *index, const dip_request *r)
 {
     const dip_layout_view *view = &index->view;
@@ -130,6 +122,5 @@ const dip_engine_ops dip_engine_exact = {
     .close = close_exact,
     .scores = scores,
     .search = search,
-    .narrow = narrow,
     .update = update,
 };

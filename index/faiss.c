@@ -478,6 +478,5 @@ const dip_engine_ops dip_engine_faiss = {
     .close = close_faiss,
     .scores = dip_faiss_row_scores,
     .search = dip_faiss_search,
-    .narrow = dip_faiss_narrow,
     .update = update,
 };

@@ -36,10 +36,9 @@ dip_status dip_faiss_code(dip_coded *out, struct FaissIndex_H **index, const dip
 /** Lists to scan until somebody tunes. */
 uint32_t dip_faiss_first_nprobe(uint32_t lists);
 
-/** dip_engine_ops.scores, .search, .narrow */
+/** dip_engine_ops.scores, .search */
 dip_status dip_faiss_row_scores(const dip_index *index, const float *query, const uint32_t *rows,
                                 size_t n, float *scores);
 dip_status dip_faiss_search(const dip_index *index, const dip_request *request);
-bool dip_faiss_narrow(const dip_index *index, const dip_index_params *params, size_t rows);
 
 #endif

@@ -11,7 +11,11 @@
 
 #include <math.h>
 
-enum { SCORE_BLOCK = 1024 };
+enum {
+    SCORE_BLOCK = 1024,
+    NARROW = 20000,        /* rows that are scored one by one rather than searched for */
+    NARROW_FRACTION = 100, /* so is one row in a hundred */
+};
 
 static bool can_be_hit(const dip_id_table *table, const dip_rows *rows, size_t row)
 {
@@ -87,13 +91,19 @@ static dip_status check_queries(const float *queries, size_t nq, size_t dim)
     return DIP_OK;
 }
 
+static bool narrow(const dip_index *index, const dip_index_params *params, size_t rows)
+{
+    if (index->ops->narrow) return index->ops->narrow(index, params, rows);
+    return rows <= NARROW || rows <= index->table.count / NARROW_FRACTION;
+}
+
 /* Turns allowed ids into rows: few into a list, many into bits, which are the caller's to free. */
 static dip_status make_rows(const dip_index *index, const dip_index_params *params,
                             const uint64_t *allow, size_t allow_count, dip_rows *out,
                             uint32_t **list, uint64_t **bits)
 {
     const dip_id_table *table = &index->table;
-    if (index->ops->narrow(index, params, allow_count)) {
+    if (narrow(index, params, allow_count)) {
         *list = dip_alloc((allow_count + 1) * sizeof **list);
         if (!*list) return DIP_ENOMEM;
         *out = (dip_rows){dip_id_table_select(table, allow, allow_count, *list), *list, NULL};
@@ -118,7 +128,7 @@ bool dip_index_compares_all(const dip_index *index, const dip_index_params *para
                             size_t allow_count)
 {
     dip_index_params p = resolve(index, params);
-    return index->ops->engine == DIP_ENGINE_EXACT || index->ops->narrow(index, &p, allow_count);
+    return index->ops->engine == DIP_ENGINE_EXACT || narrow(index, &p, allow_count);
 }
 
 static dip_status run(const dip_index *index, const dip_request *r)

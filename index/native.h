@@ -23,7 +23,6 @@ typedef struct dip_native_scratch {
     int8_t *values; /* the query as bytes, padded to whole steps */
     uint8_t *tables;
     float *entries;  /* the tables before they are bytes */
-    float *coarse;   /* a score a list, and a group */
     uint32_t *order; /* the chosen groups, then the chosen lists */
     float *products; /* query times centroid of each probed list */
     dip_native_candidate *found;
@@ -38,7 +37,7 @@ typedef struct dip_native {
     uint64_t *ids, *removed; /* of all rows, if there is a delta */
     const dip_native_kernel *kernel;
     pthread_mutex_t lock; /* of what follows */
-    unsigned cold;        /* searches left that ask for what they will read */
+    unsigned cold;        /* turns left that ask for what they will read */
     dip_native_scratch *idle;
 } dip_native;
 

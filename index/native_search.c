@@ -45,7 +45,6 @@ void dip_native_scratch_free(dip_native_scratch *s)
     dip_free_aligned(s->values);
     dip_free_aligned(s->tables);
     dip_free_aligned(s->entries);
-    dip_free_aligned(s->coarse);
     dip_free(s->order);
     dip_free(s->products);
     dip_free(s->found);
@@ -64,15 +63,14 @@ static dip_native_scratch *scratch_new(const dip_segment_shape *shape)
     s->values = dip_alloc_aligned(rounded(shape->dim, 4));
     s->tables = dip_alloc_aligned(codes / DIP_NATIVE_GROUP * DIP_NATIVE_TABLE);
     s->entries = dip_alloc_aligned(codes * 16 * sizeof *s->entries);
-    s->coarse = dip_alloc_aligned((shape->lists + 2 * DIP_NATIVE_ROWS) * sizeof *s->coarse);
     s->order = dip_alloc(shape->lists * sizeof *s->order);
     s->products = dip_alloc(shape->lists * sizeof *s->products);
-    if (s->values && s->tables && s->entries && s->coarse && s->order && s->products) return s;
+    if (s->values && s->tables && s->entries && s->order && s->products) return s;
     dip_native_scratch_free(s);
     return NULL;
 }
 
-/* *cold: the search is to ask for what it will read, so that the disk serves many places at once. */
+/* *cold: whoever takes it is to ask for what it will read, so that the disk serves many places at once. */
 static dip_native_scratch *take(dip_native *native, bool *cold)
 {
     pthread_mutex_lock(&native->lock);
@@ -149,14 +147,15 @@ static void gather_lists(job *j, const dip_native_coarse *coarse, size_t first, 
                          size_t wanted, float *threshold)
 {
     const dip_native_kernel *kernel = j->native->kernel;
+    float scores[SCORE_BLOCK];
     size_t block = first / DIP_NATIVE_ROWS, stop = (end + DIP_NATIVE_ROWS - 1) / DIP_NATIVE_ROWS;
     for (; block < stop; block += SCORE_BLOCK / DIP_NATIVE_ROWS) {
         size_t blocks = smaller(stop - block, SCORE_BLOCK / DIP_NATIVE_ROWS);
         size_t begin = larger(first, block * DIP_NATIVE_ROWS);
         size_t count = smaller(end, (block + blocks) * DIP_NATIVE_ROWS) - begin;
-        kernel->coarse(coarse, &j->bytes, block, blocks, j->s->coarse);
-        j->found += kernel->pick(j->s->coarse + (begin - block * DIP_NATIVE_ROWS), count,
-                                 *threshold, (uint32_t)begin, j->s->found + j->found);
+        kernel->coarse(coarse, &j->bytes, block, blocks, scores);
+        j->found += kernel->pick(scores + (begin - block * DIP_NATIVE_ROWS), count, *threshold,
+                                 (uint32_t)begin, j->s->found + j->found);
         if (j->found >= 2 * wanted + SCORE_BLOCK) shrink(j, wanted, threshold);
     }
 }
@@ -247,10 +246,11 @@ static float refined(const dip_native *native, const float *query, const float *
            dip_half_value(scale) * native->kernel->dot_int8(query, (const int8_t *)bytes, dim);
 }
 
-static void push(dip_topk *top, float score, const dip_segment *g, uint32_t row)
+/* The id is looked up for those only that get in. */
+static void push(dip_topk *top, float score, const uint64_t *ids, size_t row)
 {
     if (dip_topk_full(top) && score < top->entries[0].score) return;
-    dip_topk_push(top, score, g->ids[row]);
+    dip_topk_push(top, score, ids[row]);
 }
 
 /* Every vector of the delta that can be a hit. */
@@ -261,9 +261,7 @@ static void scan_delta(job *j, dip_topk *top)
     size_t base = j->native->segment.shape.count, dim = j->native->segment.shape.dim;
     for (size_t i = 0; i < d->layout.count; i++) {
         if (bits && !dip_bit(bits, base + i)) continue;
-        float score = j->native->kernel->dot(j->query, d->vectors + i * dim, dim);
-        if (dip_topk_full(top) && score < top->entries[0].score) continue;
-        dip_topk_push(top, score, d->ids[i]);
+        push(top, j->native->kernel->dot(j->query, d->vectors + i * dim, dim), d->ids, i);
     }
 }
 
@@ -294,7 +292,7 @@ static void refine(job *j, size_t first, size_t end, float base, dip_topk *top)
         uint32_t row = g->rows[c[i].slot];
         if (row >= g->shape.count) continue;
         float product = j->s->products[c[i].probe] + base;
-        push(top, refined(j->native, j->query, j->s->entries, c[i].slot, product), g, row);
+        push(top, refined(j->native, j->query, j->s->entries, c[i].slot, product), g->ids, row);
     }
 }
 
@@ -332,7 +330,7 @@ static void digest(job *j, float base, dip_topk *top, float *threshold)
     shrink(j, j->fetch, threshold);
 }
 
-/* Candidates of the chosen lists (s->order), at most `fetch`. */
+/* Candidates of the chosen lists (s->order). */
 static void scan_lists(job *j, const dip_native_levels *levels, dip_topk *top)
 {
     const uint32_t *lists = j->s->order;
@@ -361,7 +359,6 @@ static void scan_lists(job *j, const dip_native_levels *levels, dip_topk *top)
                 digest(j, levels->base, top, &threshold);
         }
     }
-    shrink(j, j->fetch, &threshold);
 }
 
 /* What is left of the candidates, and the delta, to the request's row; returns the number of hits. */
@@ -519,6 +516,22 @@ static void prefetch_slot(const dip_segment *g, size_t slot)
     for (size_t at = 0; at < block; at += LINE) __builtin_prefetch(bytes + at);
 }
 
+/* Asks for all that the rows' scores are made of, so that the disk serves many places at once. */
+static void expect_rows(const dip_segment *g, const uint32_t *rows, size_t n)
+{
+    size_t stride = dip_segment_refine_bytes(&g->shape), block = dip_segment_block_bytes(&g->shape);
+    size_t slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i] < g->shape.count) dip_file_expect(&g->slots[rows[i]], sizeof *g->slots);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] >= g->shape.count || g->slots[rows[i]] >= slots) continue;
+        size_t slot = g->slots[rows[i]];
+        dip_file_expect(record(g, slot, stride), stride);
+        if (g->shape.refinement != DIP_REFINE_HALF)
+            dip_file_expect(g->codes + slot / DIP_NATIVE_BLOCK * block, block);
+    }
+}
+
 static dip_status score_rows(dip_native *native, dip_native_scratch *s, const float *query,
                              const uint32_t *rows, size_t n, float *scores)
 {
@@ -558,6 +571,7 @@ dip_status dip_native_row_scores(const dip_index *index, const float *query, con
     bool cold;
     dip_native_scratch *s = take(native, &cold);
     if (!s) return DIP_ENOMEM;
+    if (cold) expect_rows(&native->segment, rows, n);
     dip_status status = score_rows(native, s, query, rows, n, scores);
     give_back(native, s);
     return status;

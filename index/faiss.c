@@ -199,7 +199,8 @@ static dip_status add(FaissIndex *index, const dip_faiss_shape *shape, const flo
                       size_t n, const char *name)
 {
     dip_coded c = {.code_count = 0};
-    dip_status status = dip_lists_flat(&c.lists, shape->centroids, shape->lists, shape->dim);
+    dip_status status =
+        dip_lists_copy(&c.lists, shape->centroids, shape->lists, shape->dim, NULL, 0);
     if (!status) status = take_codebook(&c, shape);
     if (!status) status = dip_coded_add(&c, vectors, n, NULL, name);
     if (!status) status = append(index, &c, vectors);

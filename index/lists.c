@@ -227,35 +227,22 @@ static dip_status make(dip_lists *out, size_t dim, size_t lists, size_t groups)
     return out->centroids && out->group_centroids && out->group_first ? DIP_OK : DIP_ENOMEM;
 }
 
-dip_status dip_lists_flat(dip_lists *out, const float *centroids, size_t lists, size_t dim)
+dip_status dip_lists_copy(dip_lists *out, const float *centroids, size_t lists, size_t dim,
+                          const uint32_t *first, size_t groups)
 {
-    dip_status status = make(out, dim, lists, 1);
+    const uint32_t one_group[] = {0, (uint32_t)lists};
+    if (!first) {
+        first = one_group;
+        groups = 1;
+    }
+    dip_status status = make(out, dim, lists, groups);
     if (status) {
         dip_lists_fini(out);
         return status;
     }
     memcpy(out->centroids, centroids, lists * dim * sizeof *centroids);
-    out->group_first[1] = (uint32_t)lists;
+    memcpy(out->group_first, first, (groups + 1) * sizeof *first);
     centre_groups(out);
-    return DIP_OK;
-}
-
-dip_status dip_lists_group(dip_lists *l, const uint32_t *first, size_t groups)
-{
-    float *centroids = dip_alloc_aligned(groups * l->dim * sizeof *centroids);
-    uint32_t *copy = dip_alloc((groups + 1) * sizeof *copy);
-    if (!centroids || !copy) {
-        dip_free_aligned(centroids);
-        dip_free(copy);
-        return DIP_ENOMEM;
-    }
-    memcpy(copy, first, (groups + 1) * sizeof *copy);
-    dip_free_aligned(l->group_centroids);
-    dip_free(l->group_first);
-    l->group_centroids = centroids;
-    l->group_first = copy;
-    l->groups = groups;
-    centre_groups(l);
     return DIP_OK;
 }
 

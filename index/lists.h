@@ -27,10 +27,11 @@ typedef struct dip_lists {
  */
 dip_status dip_lists_train(dip_lists *out, const float *vectors, size_t n, size_t dim, size_t lists,
                            uint64_t seed, const dip_progress *progress, const char *name);
-/** Copies centroids that are there (lists, dim), as one group. */
-dip_status dip_lists_flat(dip_lists *out, const float *centroids, size_t lists, size_t dim);
-/** Groups centroids that are there: group g begins at list first[g]; first: (groups + 1). */
-dip_status dip_lists_group(dip_lists *lists, const uint32_t *first, size_t groups);
+/**
+ * Copies centroids that are there (lists, dim); group g begins at list first[g]. `first`: (groups + 1), or NULL: one group.
+ */
+dip_status dip_lists_copy(dip_lists *out, const float *centroids, size_t lists, size_t dim,
+                          const uint32_t *first, size_t groups);
 void dip_lists_fini(dip_lists *lists);
 
 /** nearest[i]: the list of vector i. On all threads; the bits do not depend on their number. */

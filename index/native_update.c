@@ -137,12 +137,13 @@ static row *merge_rows(const draft *d, size_t *count)
 static dip_status copy_lists(const dip_segment *g, dip_coded *c)
 {
     size_t dim = g->shape.dim, book = dim * 16 * sizeof(float);
-    dip_status status = dip_lists_flat(&c->lists, g->centroids, g->shape.lists, dim);
+    dip_status status = dip_lists_copy(&c->lists, g->centroids, g->shape.lists, dim, g->group_first,
+                                       g->shape.groups);
     c->code_count = g->shape.code_count;
     c->codebook = dip_alloc_aligned(book);
     if (status || !c->codebook) return DIP_ENOMEM;
     memcpy(c->codebook, g->codebook, book);
-    return dip_lists_group(&c->lists, g->group_first, g->shape.groups);
+    return DIP_OK;
 }
 
 /* Codes of a slot into a row of codes. */

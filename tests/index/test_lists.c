@@ -95,6 +95,27 @@ static void groups_without_lists_are_passed_over(void **state)
     free(vectors), free(others);
 }
 
+/* Copied centroids with their groups are what was trained, and assign alike. */
+static void a_copy_is_the_same(void **state)
+{
+    (void)state;
+    enum { N = 3000, DIM = 12, LISTS = 300 };
+    float *vectors = support_vectors(N, DIM, 6, 0, 120);
+    dip_lists l, copy;
+    uint32_t one[N], other[N];
+    assert_ok(dip_lists_train(&l, vectors, N, DIM, LISTS, 3, NULL, "x"));
+    assert_ok(dip_lists_copy(&copy, l.centroids, LISTS, DIM, l.group_first, l.groups));
+    assert_int_equal(copy.groups, l.groups);
+    assert_memory_equal(copy.group_first, l.group_first, (l.groups + 1) * sizeof(uint32_t));
+    assert_memory_equal(copy.group_centroids, l.group_centroids, l.groups * DIM * sizeof(float));
+    assert_ok(dip_lists_assign(&l, vectors, N, one));
+    assert_ok(dip_lists_assign(&copy, vectors, N, other));
+    assert_memory_equal(one, other, sizeof one);
+    dip_lists_fini(&l);
+    dip_lists_fini(&copy);
+    free(vectors);
+}
+
 static void threads_do_not_matter(void **state)
 {
     (void)state;
@@ -125,7 +146,7 @@ static void every_body_finds_the_nearest(void **state)
     memcpy(centroids + 300 * DIM, centroids, DIM * sizeof *centroids);
     dip_lists l;
     uint32_t nearest[N], again[N];
-    assert_ok(dip_lists_flat(&l, centroids, LISTS, DIM));
+    assert_ok(dip_lists_copy(&l, centroids, LISTS, DIM, NULL, 0));
     for (size_t s = 0; s < sizeof switches / sizeof *switches; s++) {
         if (switches[s]) setenv(switches[s], "1", 1);
         dip_cpu_refresh();
@@ -150,6 +171,7 @@ int main(void)
         cmocka_unit_test(vectors_find_their_lists),
         cmocka_unit_test(a_list_for_every_vector),
         cmocka_unit_test(groups_without_lists_are_passed_over),
+        cmocka_unit_test(a_copy_is_the_same),
         cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(every_body_finds_the_nearest),
     };

@@ -12,7 +12,7 @@
 #include "bench/sift.h"
 
 #include "core/mem.h"
-#include "core/options.h"
+#include "core/options_rows.h"
 #include "core/parallel.h"
 
 #include <gdal.h>
@@ -28,48 +28,20 @@ typedef struct options {
     bool bytes, help;
 } options;
 
-#define AT(field) offsetof(options, field)
+#define OPTIONS options
+
+/* clang-format off */
 static const dip_option table[] = {
-    {.name = "count",
-     .letter = 'n',
-     .type = DIP_OPTION_INT,
-     .offset = AT(count),
-     .low = 1,
-     .high = 1e8,
-     .fallback = "1000000",
+    {.name = "count", .letter = 'n', .type = DIP_OPTION_INT, AT(count), .low = 1, .high = 1e8, .fallback = "1000000",
      .help = "vectors of the base, at most"},
-    {.name = "queries",
-     .type = DIP_OPTION_INT,
-     .offset = AT(queries),
-     .low = 1,
-     .high = 1e7,
-     .fallback = "10000",
-     .help = "queries, at most"},
-    {.name = "seed",
-     .type = DIP_OPTION_INT,
-     .offset = AT(seed),
-     .low = 0,
-     .high = 1e15,
-     .fallback = "1",
-     .help = "of all random numbers"},
-    {.name = "bytes",
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(bytes),
-     .help = "write .u8bin of length about 512"},
-    {.name = "threads",
-     .type = DIP_OPTION_INT,
-     .offset = AT(threads),
-     .low = 0,
-     .high = 256,
-     .fallback = "0",
-     .help = "0: all processors"},
-    {.name = "help",
-     .letter = 'h',
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(help),
-     .help = "show this"},
+    INT("queries", queries, 1, 1e7, "10000", "queries, at most"),
+    INT("seed", seed, 0, 1e15, "1", "of all random numbers"),
+    FLAG("bytes", bytes, NULL, "write .u8bin of length about 512"),
+    INT("threads", threads, 0, 256, "0", "0: all processors"),
+    HELP,
     {.name = NULL},
 };
+/* clang-format on */
 
 /* A photograph, and where its descriptors go. */
 typedef struct photo {

@@ -17,7 +17,7 @@
 
 #include "core/cpu.h"
 #include "core/mem.h"
-#include "core/options.h"
+#include "core/options_rows.h"
 #include "core/parallel.h"
 #include "core/product.h"
 #include "index/dot.h"
@@ -36,42 +36,26 @@ typedef struct options {
     bool help;
 } options;
 
-#define AT(field) offsetof(options, field)
-#define COUNT(word, field, least, most, value, text)                                           \
-    {                                                                                          \
-        .name = word, .type = DIP_OPTION_INT, .offset = AT(field), .low = least, .high = most, \
-        .fallback = value, .help = text                                                        \
-    }
-#define TEXT(word, field, value, text)                                                             \
-    {                                                                                              \
-        .name = word, .type = DIP_OPTION_TEXT, .offset = AT(field), .choices = value, .help = text \
-    }
+#define OPTIONS options
+
+/* clang-format off */
 static const dip_option table[] = {
-    TEXT("base", base, "FILE", "vectors, .fbin (simulated ones)"),
-    TEXT("queries", queries, "FILE", "queries, .fbin"),
-    TEXT("body", body, "NAME", "this body only"),
-    COUNT("count", count, 1, 4e9, "1000000", "vectors that are searched, at most"),
-    COUNT("batch", batch, 1, 1e7, "1024", "queries in a call, at most"),
-    COUNT("k", k, 1, 10000, "10", "hits of a query"),
-    COUNT("lists", lists, 0, 1e7, "16384", "centroids; 0: no nearest centroids"),
-    COUNT("assigned", assigned, 1, 4e9, "65536", "vectors whose nearest centroid is found"),
-    COUNT("dim", dim, 1, 65536, "128", "of simulated vectors"),
-    COUNT("check", check, 0, 1e6, "16", "queries that are checked"),
-    COUNT("threads", threads, 0, 256, "0", "0: all processors"),
-    {.name = "seconds",
-     .type = DIP_OPTION_REAL,
-     .offset = AT(seconds),
-     .low = 0,
-     .high = 1e6,
-     .fallback = "2",
-     .help = "of processor time a measurement; 0: one call, not warmed up"},
-    {.name = "help",
-     .letter = 'h',
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(help),
-     .help = "show this"},
+    NAMED("base", base, "FILE", NULL, "vectors, .fbin (simulated ones)"),
+    NAMED("queries", queries, "FILE", NULL, "queries, .fbin"),
+    NAMED("body", body, "NAME", NULL, "this body only"),
+    INT("count", count, 1, 4e9, "1000000", "vectors that are searched, at most"),
+    INT("batch", batch, 1, 1e7, "1024", "queries in a call, at most"),
+    INT("k", k, 1, 10000, "10", "hits of a query"),
+    INT("lists", lists, 0, 1e7, "16384", "centroids; 0: no nearest centroids"),
+    INT("assigned", assigned, 1, 4e9, "65536", "vectors whose nearest centroid is found"),
+    INT("dim", dim, 1, 65536, "128", "of simulated vectors"),
+    INT("check", check, 0, 1e6, "16", "queries that are checked"),
+    INT("threads", threads, 0, 256, "0", "0: all processors"),
+    REAL("seconds", seconds, 0, 1e6, "2", "of processor time a measurement; 0: one call, not warmed up"),
+    HELP,
     {.name = NULL},
 };
+/* clang-format on */
 
 typedef struct set {
     const float *values;

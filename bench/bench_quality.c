@@ -11,7 +11,7 @@
 #include "bench/quality/sweep.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "core/options.h"
+#include "core/options_rows.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,63 +28,24 @@ typedef struct options {
     bool test, again, report, keep, help;
 } options;
 
-#define AT(field) offsetof(options, field)
+#define OPTIONS options
+
+/* clang-format off */
 static const dip_option table[] = {
-    {.name = "data",
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(data),
-     .choices = "DIR",
-     .help = "folder of the data sets; default: DIPTYCH_DATA, else this one"},
-    {.name = "work",
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(work),
-     .choices = "DIR",
-     .fallback = "quality.work",
-     .help = "folder for archives"},
-    {.name = "out",
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(out),
-     .choices = "PATH",
-     .help = "results, without .jsonl, .md, .json; default: quality-<plan> in the work folder"},
-    {.name = "diptych",
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(program),
-     .choices = "PATH",
-     .help = "the program; default: the one beside this"},
-    {.name = "rows",
-     .type = DIP_OPTION_TEXT,
-     .offset = AT(rows),
-     .choices = "A,B,...",
-     .help = "run these rows only"},
-    {.name = "threads",
-     .type = DIP_OPTION_INT,
-     .offset = AT(threads),
-     .high = 256,
-     .fallback = "0",
-     .help = "threads for the program; 0: one a processor"},
-    {.name = "test",
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(test),
-     .help = "measure the finals on the test split, in place of the candidates"},
-    {.name = "again",
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(again),
-     .help = "with --test: measure also what was measured on the test split before"},
-    {.name = "report",
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(report),
-     .help = "only write the report anew"},
-    {.name = "keep",
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(keep),
-     .help = "leave models and runs in the archives of the work folder"},
-    {.name = "help",
-     .letter = 'h',
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(help),
-     .help = "this help"},
+    NAMED("data", data, "DIR", NULL, "folder of the data sets; default: DIPTYCH_DATA, else this one"),
+    NAMED("work", work, "DIR", "quality.work", "folder for archives"),
+    NAMED("out", out, "PATH", NULL, "results, without .jsonl, .md, .json; default: quality-<plan> in the work folder"),
+    NAMED("diptych", program, "PATH", NULL, "the program; default: the one beside this"),
+    NAMED("rows", rows, "A,B,...", NULL, "run these rows only"),
+    INT("threads", threads, 0, 256, "0", "threads for the program; 0: one a processor"),
+    FLAG("test", test, NULL, "measure the finals on the test split, in place of the candidates"),
+    FLAG("again", again, NULL, "with --test: measure also what was measured on the test split before"),
+    FLAG("report", report, NULL, "only write the report anew"),
+    FLAG("keep", keep, NULL, "leave models and runs in the archives of the work folder"),
+    HELP,
     {.name = NULL},
 };
+/* clang-format on */
 
 typedef struct session {
     options options;

@@ -17,7 +17,7 @@
 
 #include "compare/set.h"
 #include "core/mem.h"
-#include "core/options.h"
+#include "core/options_rows.h"
 #include "core/parallel.h"
 #include "core/rng.h"
 #include "index/dot.h"
@@ -41,31 +41,24 @@ typedef struct options {
     bool json, help;
 } options;
 
-#define AT(field) offsetof(options, field)
-#define ROW(word, field, kind, value, text) \
-    .name = word, .type = DIP_OPTION_##kind, .offset = AT(field), .fallback = value, .help = text
-#define COUNT(word, field, least, most, value, text)                   \
-    {                                                                  \
-        ROW(word, field, INT, value, text), .low = least, .high = most \
-    }
+#define OPTIONS options
+
+/* clang-format off */
 static const dip_option table[] = {
-    {ROW("make", make, TEXT, NULL, "write a run-book: sliding or clustered"), .choices = "KIND"},
-    {ROW("set", set, TEXT, NULL, "data set of the run-book (the first)"), .choices = "NAME"},
-    {ROW("folder", folder, TEXT, "runbook-work", "where indexes and unit vectors go"),
-     .choices = "FOLDER"},
-    COUNT("clusters", clusters, 0, 1e6, "0",
-          "bring rows near the same of N of them together first"),
-    COUNT("k", k, 1, 10000, "10", "hits of a query"),
-    COUNT("queries", queries, 2, 1e7, "2000", "queries, at most; the first 1000 or half tune"),
-    {ROW("recall", target, REAL, "0.95", "that is tuned for"), .low = 0, .high = 1},
-    {ROW("rebuild", rebuild, REAL, "0",
-         "build anew when there are so many times the vectors of the last time; 0: never"),
-     .low = 0, .high = 1e9},
-    COUNT("threads", threads, 0, 256, "0", "of updates; 0: all processors"),
-    {ROW("json", json, FLAG, NULL, "rows as JSON")},
-    {ROW("help", help, FLAG, NULL, "show this"), .letter = 'h'},
+    NAMED("make", make, "KIND", NULL, "write a run-book: sliding or clustered"),
+    NAMED("set", set, "NAME", NULL, "data set of the run-book (the first)"),
+    NAMED("folder", folder, "FOLDER", "runbook-work", "where indexes and unit vectors go"),
+    INT("clusters", clusters, 0, 1e6, "0", "bring rows near the same of N of them together first"),
+    INT("k", k, 1, 10000, "10", "hits of a query"),
+    INT("queries", queries, 2, 1e7, "2000", "queries, at most; the first 1000 or half tune"),
+    REAL("recall", target, 0, 1, "0.95", "that is tuned for"),
+    REAL("rebuild", rebuild, 0, 1e9, "0", "build anew when there are so many times the vectors of the last time; 0: never"),
+    INT("threads", threads, 0, 256, "0", "of updates; 0: all processors"),
+    FLAG("json", json, NULL, "rows as JSON"),
+    HELP,
     {.name = NULL},
 };
+/* clang-format on */
 
 /* What happened since the search before. */
 typedef struct change {

@@ -13,7 +13,7 @@
 #include "bench/support.h"
 
 #include "core/mem.h"
-#include "core/options.h"
+#include "core/options_rows.h"
 #include "core/parallel.h"
 
 typedef struct options {
@@ -21,51 +21,20 @@ typedef struct options {
     bool help;
 } options;
 
-#define AT(field) offsetof(options, field)
+#define OPTIONS options
+
+/* clang-format off */
 static const dip_option table[] = {
-    {.name = "count",
-     .letter = 'n',
-     .type = DIP_OPTION_INT,
-     .offset = AT(count),
-     .low = 1,
-     .high = 4e9,
-     .fallback = "1000000",
+    {.name = "count", .letter = 'n', .type = DIP_OPTION_INT, AT(count), .low = 1, .high = 4e9, .fallback = "1000000",
      .help = "vectors of the base"},
-    {.name = "queries",
-     .type = DIP_OPTION_INT,
-     .offset = AT(queries),
-     .low = 1,
-     .high = 1e8,
-     .fallback = "10000",
-     .help = "queries of either kind"},
-    {.name = "dim",
-     .type = DIP_OPTION_INT,
-     .offset = AT(dim),
-     .low = 1,
-     .high = 65536,
-     .fallback = "128",
-     .help = "dimensions"},
-    {.name = "seed",
-     .type = DIP_OPTION_INT,
-     .offset = AT(seed),
-     .low = 0,
-     .high = 1e15,
-     .fallback = "1",
-     .help = "of all random numbers"},
-    {.name = "threads",
-     .type = DIP_OPTION_INT,
-     .offset = AT(threads),
-     .low = 0,
-     .high = 256,
-     .fallback = "0",
-     .help = "0: all processors"},
-    {.name = "help",
-     .letter = 'h',
-     .type = DIP_OPTION_FLAG,
-     .offset = AT(help),
-     .help = "show this"},
+    INT("queries", queries, 1, 1e8, "10000", "queries of either kind"),
+    INT("dim", dim, 1, 65536, "128", "dimensions"),
+    INT("seed", seed, 0, 1e15, "1", "of all random numbers"),
+    INT("threads", threads, 0, 256, "0", "0: all processors"),
+    HELP,
     {.name = NULL},
 };
+/* clang-format on */
 
 typedef struct job {
     const bench_latent *model;

@@ -1,7 +1,7 @@
 /* The options of alignment; see align.h. */
 #include "train/align.h"
 
-#include "train/options_rows.h"
+#include "core/options_rows.h"
 
 #define OPTIONS dip_align_options
 

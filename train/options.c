@@ -2,7 +2,7 @@
 #include "train/options.h"
 
 #include "core/mem.h"
-#include "train/options_rows.h"
+#include "core/options_rows.h"
 #include "train/queue.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /** Short forms for the rows of an options table; OPTIONS is the struct that the table describes. */
-#ifndef TRAIN_OPTIONS_ROWS_H
-#define TRAIN_OPTIONS_ROWS_H
+#ifndef CORE_OPTIONS_ROWS_H
+#define CORE_OPTIONS_ROWS_H
 
 #include "core/options.h"
 
@@ -28,7 +28,16 @@
     {                                                                                     \
         .name = word, .type = DIP_OPTION_TEXT, AT(field), .fallback = value, .help = text \
     }
-
+/* `stands` is the word that help shows for the value. */
+#define NAMED(word, field, stands, value, text)                                                 \
+    {                                                                                           \
+        .name = word, .type = DIP_OPTION_TEXT, AT(field), .choices = stands, .fallback = value, \
+        .help = text                                                                            \
+    }
+#define HELP                                                                                  \
+    {                                                                                         \
+        .name = "help", .letter = 'h', .type = DIP_OPTION_FLAG, AT(help), .help = "show this" \
+    }
 #define HEADING(title)                            \
     {                                             \
         .name = title, .type = DIP_OPTION_HEADING \

@@ -1,6 +1,7 @@
 # The tests. tests/<folder>/test_<name>.c becomes an executable and the ctest entry <folder>/<name>; tests/<folder>/support*.c is
 # linked to all of a folder's tests. test_<name>.sh is run by bash with DIPTYCH naming the program. A line "ctest: slow" in the
-# opening comment gives the label `slow` (left out under sanitizers), "ctest: serial" keeps other tests from running beside it.
+# opening comment gives the label `slow` (left out under sanitizers), "ctest: no-tsan" the label `no-tsan` (left out under
+# ThreadSanitizer), "ctest: serial" keeps other tests from running beside it.
 # Exit status 77 means skipped.
 if(NOT CMOCKA_FOUND)
     message(STATUS "cmocka was not found: no tests")
@@ -25,9 +26,12 @@ function(diptych_test_properties name source)
     get_filename_component(folder ${name} DIRECTORY)
     set(labels ${folder})
     if(source)
-        file(STRINGS ${source} marks REGEX "ctest: (slow|serial)" LIMIT_COUNT 4)
+        file(STRINGS ${source} marks REGEX "ctest: (slow|serial|no-tsan)" LIMIT_COUNT 4)
         if(marks MATCHES "slow")
             list(APPEND labels slow)
+        endif()
+        if(marks MATCHES "no-tsan")
+            list(APPEND labels no-tsan)
         endif()
         if(marks MATCHES "serial")
             set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)

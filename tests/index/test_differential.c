@@ -1,6 +1,7 @@
 /*
  * The native engine held to FAISS's index and both to exact search, over shapes that are easy to get wrong: odd and prime
  * dimensions, lists that are empty or hold one vector, equal vectors by the hundred, vectors along one axis.
+ * ctest: no-tsan
  */
 #include "tests/index/support.h"
 

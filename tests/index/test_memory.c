@@ -1,4 +1,7 @@
-/* The n-th allocation fails, for every n: each call says so, leaks nothing, and works the next time. */
+/*
+ * The n-th allocation fails, for every n: each call says so, leaks nothing, and works the next time.
+ * ctest: no-tsan
+ */
 #define _GNU_SOURCE
 #include "tests/index/support.h"
 

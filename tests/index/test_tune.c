@@ -1,4 +1,7 @@
-/* Tuning: points tell the truth about queries that they have not seen, rise in recall and cost, and are no dearer than they must be. */
+/*
+ * Tuning: points tell the truth about queries that they have not seen, rise in recall and cost, and are no dearer than they must be.
+ * ctest: no-tsan
+ */
 #define _GNU_SOURCE
 #include "tests/index/support.h"
 

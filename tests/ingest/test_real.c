@@ -1,6 +1,7 @@
 /*
  * Real data: the shared sets go in whole, and their pixels come back out as other software read them. Skipped where the
  * data is not there.
+ * ctest: no-tsan
  */
 #include "tests/ingest/support.h"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # PyTorch writes the weights of a ResNet-18 and of a small net of bottlenecks in half-precision formats, `diptych train --init
 # --epochs 0` makes models of them; the models' tensors and the embeddings of an archive's tiles must be PyTorch's own.
+# ctest: no-tsan
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=/usr/bin/python3

@@ -235,8 +235,8 @@ dip_status dip_json_geometry(char **out, const char *text)
     json_error_t error;
     json_t *root = json_loads(text, 0, &error);
     if (!root)
-        return dip_fail(DIP_EINVAL, "no JSON: %s, line %d, column %d", error.text,
-                        error.line, error.column);
+        return dip_fail(DIP_EINVAL, "no JSON: %s, line %d, column %d", error.text, error.line,
+                        error.column);
     json_t *copy = NULL;
     dip_status status = copy_geometry(&copy, root, 0);
     json_decref(root);

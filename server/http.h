@@ -120,8 +120,16 @@ typedef struct dip_http_options {
     unsigned workers;       /* threads that answer; 0: one a processor */
     unsigned waiting;       /* requests that may wait for a worker; more get 503 and Retry-After */
     const char
-        *access_log; /* a file for one JSON line a request, "-": standard error; NULL: none */
+        *access_log;   /* a file for one JSON line a request, "-": standard error; NULL: none */
+    bool behind_proxy; /* believe X-Forwarded-Proto, -Host, -Prefix and -For */
+    struct dip_metrics *metrics; /* counts here (borrowed); NULL: nowhere */
 } dip_http_options;
+
+#define DIP_HTTP_OPTIONS_INIT                                                     \
+    {                                                                             \
+        .listen = "127.0.0.1:8080", .largest_body = 64 << 20, .idle_seconds = 15, \
+        .connections = 1000, .waiting = 128                                       \
+    }
 
 typedef struct dip_http dip_http;
 
@@ -134,7 +142,14 @@ dip_status dip_http_start(dip_http **out, const dip_http_options *options, const
                           size_t route_count, void *context);
 /** Where it listens: "http://127.0.0.1:8080". */
 const char *dip_http_url(const dip_http *http);
-/** Takes no new connection, finishes requests in flight for at most `seconds`, frees all. */
+/** Can others than this machine reach it? */
+bool dip_http_elsewhere(const dip_http *http);
+/** Opens the access log anew and reads the token file again; what fails leaves the old one in use. */
+dip_status dip_http_reload(dip_http *http);
+/**
+ * Takes no new connection, finishes requests in flight for at most `seconds`, frees all. After that time what waits for a thread
+ * gets 503; a handler that runs is waited for.
+ */
 void dip_http_stop(dip_http *http, double seconds);
 
 /**

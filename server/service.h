@@ -15,11 +15,12 @@
 typedef struct dip_service dip_service;
 
 typedef struct dip_service_options {
-    const char *archive;  /* path */
-    const char *license;  /* of the collections: an SPDX word; NULL: "other" */
-    size_t most_items;    /* a page of items, and k, at most; 0: 10000 and 1000 */
-    double saved_hours;   /* how long a saved query lives without being read; 0: 24 */
-    double watch_seconds; /* how often CURRENT is looked at; 0: 1 */
+    const char *archive;         /* path */
+    const char *license;         /* of the collections: an SPDX word; NULL: "other" */
+    size_t most_items;           /* a page of items, and k, at most; 0: 10000 and 1000 */
+    double saved_hours;          /* how long a saved query lives without being read; 0: 24 */
+    double watch_seconds;        /* how often CURRENT is looked at; 0: 1 */
+    struct dip_metrics *metrics; /* what /metrics tells (borrowed); NULL: nothing */
 } dip_service_options;
 
 /** Expected failures: those of dip_archive_open() and dip_search_open(). An archive without an index serves all but similarity. */

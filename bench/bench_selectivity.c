@@ -25,8 +25,7 @@ static const char usage[] =
     "\n"
     "Builds a native index of the base (unit vectors) in FOLDER, or opens the one there, and searches it for 10 hits of up to 1,000\n"
     "queries, one a call, on one thread, with NPROBE lists (default 16) and DEPTH (default 10), for filters of several\n"
-    "selectivities. One JSON object a line; latency is by the clock, with the list of allowed ids given, which FOLDER's\n"
-    "measurement does not include making.\n";
+    "selectivities. One JSON object a line. Latency is by the clock, of the search alone: the list of allowed ids is made before.\n";
 /* clang-format on */
 
 enum { K = 10, MOST_QUERIES = 1000 };

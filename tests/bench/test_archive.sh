@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The archive's benchmark runs on a few simulated tiles, and on files made of them, and writes rows that are JSON and a table.
+# ctest: no-tsan
 set -eu
 diptych=$(realpath "${DIPTYCH:?DIPTYCH must name the program}")
 build=$(dirname "$diptych")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The comparison of encoders runs with the smallest settings, writes rows that are JSON and a table, and measures nothing twice.
+# ctest: no-tsan
 set -eu
 build=$(dirname "$(realpath "${DIPTYCH:?DIPTYCH must name the program}")")
 root=$(cd "$(dirname "$0")/../.." && pwd)

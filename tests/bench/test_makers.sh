@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makers of vectors: the same bytes for any number of threads, a short set is the beginning of a long one, and bad words are refused.
+# ctest: no-tsan
 set -eu
 build=$(dirname "$(realpath "${DIPTYCH:?DIPTYCH must name the program}")")
 work=$(mktemp -d "${TMPDIR:-/tmp}/diptych-bench-XXXXXX")

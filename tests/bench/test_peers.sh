@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The peers of diptych bench, as far as they are installed: each speaks the protocol, builds, opens again, and finds neighbours.
+# ctest: no-tsan
 set -eu
 diptych=$(realpath "${DIPTYCH:?DIPTYCH must name the program}")
 peer=$(dirname "$diptych")/peer_hnswlib

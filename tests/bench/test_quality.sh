@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A sweep over a few real tiles: what it measures, that it goes on after a kill, that it guards the test split.
+# ctest: no-tsan
 set -eu
 bench=$(dirname "$(realpath "${DIPTYCH:?DIPTYCH must name the program}")")/bench_quality
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Run-books: made ones replay with recall and counts as they should be, for any number of threads; what makes no sense is refused.
+# ctest: no-tsan
 set -eu
 build=$(dirname "$(realpath "${DIPTYCH:?DIPTYCH must name the program}")")
 work=$(mktemp -d "${TMPDIR:-/tmp}/diptych-runbook-XXXXXX")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # align: two models that know nothing of each other, as models of the archive and as .npy files from outside. The aligned model
 # is used by index, query, eval, info, verify and export like any other. numpy reads and checks what is written.
+# ctest: no-tsan
 set -eu
 diptych=$(realpath "${DIPTYCH:?DIPTYCH must name the program}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/diptych-align-XXXXXX")

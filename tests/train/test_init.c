@@ -2,6 +2,7 @@
  * Encoders trained elsewhere: what is loaded is what the file has and computes what PyTorch makes of it
  * (reference/resnet.txt, made by resnet.py), channels follow bands, what does not fit is refused by name, a run begins
  * with them and, asked to, leaves them alone.
+ * ctest: no-tsan
  */
 #include "support.h"
 #include "support_noise.h"

@@ -281,7 +281,8 @@ dip_status dip_search_run(dip_search *search, const dip_probe *probe, const dip_
     run r = {.search = search, .query = query ? query : &defaults};
     dip_result result = {0};
     int wanted = r.query->to ? dip_archive_find_modality(search->archive, r.query->to) : -1;
-    dip_status status = check_query(r.query);
+    dip_status status = dip_search_check_index(search);
+    if (!status) status = check_query(r.query);
     if (!status) status = dip_probe_resolve_examples(search, probe, r.query, wanted, &r.probed);
     if (!status) status = choose_targets(&r);
     r.effort.recall = r.query->recall;

@@ -36,6 +36,35 @@ static bool has_stale(const dip_columns *columns, const dip_index *index)
     return false;
 }
 
+static dip_status open_generation(dip_search *search, const dip_search_options *options)
+{
+    static const dip_manifest none;
+    const char *name = options ? options->generation : NULL;
+    char *current = NULL;
+    if (options && options->browse && !name) {
+        const char *path = dip_archive_path(search->archive);
+        dip_status status = dip_generation_current(&current, path);
+        dip_free(current);
+        if (status == DIP_ENOENT) {
+            search->manifest = &none;
+            dip_error_clear();
+            return DIP_OK;
+        }
+    }
+    dip_status status =
+        dip_generation_open(&search->generation, dip_archive_path(search->archive), name);
+    if (status) return status;
+    search->manifest = dip_generation_read_manifest(search->generation);
+    return check_model(search, options);
+}
+
+dip_status dip_search_check_index(const dip_search *search)
+{
+    if (search->generation) return DIP_OK;
+    return dip_fail(DIP_ENOENT, "archive '%s' has no index; run diptych index",
+                    dip_archive_path(search->archive));
+}
+
 static dip_status open_side(dip_search *search, size_t position)
 {
     dip_side *side = &search->sides[position];
@@ -57,8 +86,8 @@ static dip_status open_side(dip_search *search, size_t position)
 static dip_status open_sides(dip_search *search)
 {
     dip_status status = DIP_OK;
-    for (size_t i = 0; i < dip_archive_modality_count(search->archive) && !status; i++)
-        status = open_side(search, i);
+    size_t count = search->generation ? dip_archive_modality_count(search->archive) : 0;
+    for (size_t i = 0; i < count && !status; i++) status = open_side(search, i);
     return status;
 }
 
@@ -69,12 +98,7 @@ dip_status dip_search_open(dip_search **out, const dip_archive *archive,
     if (!search) return DIP_ENOMEM;
     search->archive = archive;
     pthread_mutex_init(&search->lock, NULL);
-    dip_status status = dip_generation_open(&search->generation, dip_archive_path(archive),
-                                            options ? options->generation : NULL);
-    if (!status) {
-        search->manifest = dip_generation_read_manifest(search->generation);
-        status = check_model(search, options);
-    }
+    dip_status status = open_generation(search, options);
     dip_properties_init(&search->properties, archive, &search->columns);
     if (!status) status = dip_columns_load(&search->columns, archive);
     if (!status) status = open_sides(search);
@@ -131,9 +155,11 @@ dip_status dip_search_need_model(dip_search *search, dip_model **out)
     *out = search->model;
     if (search->model) return DIP_OK;
     dip_model *model = NULL;
+    dip_status status = dip_search_check_index(search);
+    if (status) return status;
     char *path = dip_models_path(dip_archive_path(search->archive), search->manifest->model);
     if (!path) return DIP_ENOMEM;
-    dip_status status = dip_model_open(&model, path);
+    status = dip_model_open(&model, path);
     dip_free(path);
     if (status == DIP_ENOENT)
         status = dip_fail(DIP_ENOENT,

@@ -19,8 +19,9 @@ typedef struct dip_side {
 
 struct dip_engine_handle {
     const dip_archive *archive; /* borrowed */
-    dip_generation *generation;
-    const dip_manifest *manifest; /* of the generation */
+    dip_generation *generation; /* NULL: there is no index */
+    const dip_manifest
+        *manifest; /* of the generation; without one, of a generation "" that holds nothing */
     dip_columns columns;
     dip_properties properties;
     pthread_mutex_t lock; /* of model and sides' embeddings while they load, and of the encoder */
@@ -72,6 +73,9 @@ size_t dip_candidates_fetched(size_t k);
 dip_status dip_candidates_rank(dip_search *search, const dip_probed *probe, int target,
                                const uint64_t *allow, size_t allow_count, size_t k,
                                const dip_effort *effort, dip_candidates *out);
+
+/** DIP_ENOENT with the remedy if there is no index. */
+dip_status dip_search_check_index(const dip_search *search);
 
 /** DIP_EINVAL with a line that names the modalities there are. */
 dip_status dip_modality_unknown(const dip_archive *archive, const char *name);

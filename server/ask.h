@@ -6,8 +6,11 @@
  *   ours: "similarity" {item, positive[], negative[], vector[], k, min_score, exact, recall, max_ms, diversify_km,
  *   one_per_place}; in GET similar_to=collection/id, positive=, negative= (','-separated) and the others by their names
  *
- * bbox together with intersects is refused, as the standard wants; limit above the most is the most; an unknown name in
- * "similarity" is refused and the nearest known one named, an unknown one elsewhere passed over.
+ * In GET a list is ','-separated, bbox is four or six numbers, intersects GeoJSON, filter CQL2 (filter-lang: cql2-text or
+ * cql2-json). In POST null is as good as nothing. bbox together with intersects is refused, as the standard wants; of a
+ * bbox with heights the horizontal numbers count; west > east crosses the antimeridian. limit and k above the most are the
+ * most; without k, limit is k. An unknown name in "similarity" is refused and the nearest known one named, an unknown one
+ * elsewhere passed over.
  */
 #ifndef SERVER_ASK_H
 #define SERVER_ASK_H
@@ -15,6 +18,12 @@
 #include <diptych/search.h>
 
 #include "server/http.h"
+
+enum {
+    DIP_ASK_LIMIT = 10,        /* what to pass as default_limit */
+    DIP_ASK_MOST_HITS = 1000,  /* k at most */
+    DIP_ASK_MOST_VALUES = 4096 /* names of a list, numbers of a vector */
+};
 
 /** An item named "collection/id": the archive's modality and tile, or a temporary or saved one. */
 typedef struct dip_ask {

@@ -17,17 +17,22 @@ typedef struct dip_service dip_service;
 typedef struct dip_service_options {
     const char *archive;         /* path */
     const char *license;         /* of the collections: an SPDX word; NULL: "other" */
-    size_t most_items;           /* a page of items, and k, at most; 0: 10000 and 1000 */
+    size_t most_items;           /* a page of items, at most; 0: 10000 (k: see ask.h) */
     double saved_hours;          /* how long a saved query lives without being read; 0: 24 */
     double watch_seconds;        /* how often CURRENT is looked at; 0: 1 */
     struct dip_metrics *metrics; /* what /metrics tells (borrowed); NULL: nothing */
 } dip_service_options;
 
-/** Expected failures: those of dip_archive_open() and dip_search_open(). An archive without an index serves all but similarity. */
+/**
+ * The options' texts are copied. An archive without an index serves all but similarity; a modality that is declared later
+ * is served after the next opening. Expected failures: those of dip_archive_open() and dip_search_open().
+ */
 dip_status dip_service_open(dip_service **out, const dip_service_options *options);
+/** Waits until all views are released. NULL is fine. */
 void dip_service_close(dip_service *service);
 
 const dip_archive *dip_service_archive(const dip_service *service);
+/** With the defaults in place of zeros; borrowed. */
 const dip_service_options *dip_service_settings(const dip_service *service);
 
 /** A state of the archive; its parts live until dip_view_release(). */
@@ -38,8 +43,19 @@ typedef struct dip_view {
     uint64_t number;        /* counts views of this process, from 1 */
 } dip_view;
 
+/** The live one. Any number of threads; never waits for a switch. */
 const dip_view *dip_service_view(dip_service *service);
 void dip_view_release(const dip_view *view);
+
+/** How views came and went: what /metrics tells. */
+typedef struct dip_service_counts {
+    uint64_t views; /* that went live, the first included */
+    uint64_t
+        failures;   /* looks at a changed archive that could not be opened; the view before stays */
+    size_t retired; /* old views that requests still hold */
+} dip_service_counts;
+
+void dip_service_count(dip_service *service, dip_service_counts *out);
 
 /** All routes of the server, for dip_http_start() with the service as context. */
 const dip_route *dip_service_routes(size_t *count);

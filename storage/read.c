@@ -313,7 +313,8 @@ dip_status dip_archive_count(const dip_archive *archive, dip_archive_counts *cou
                                    .raw_bytes = totals.raw_bytes,
                                    .embeddings = totals.embeddings,
                                    .embedding_bytes = totals.embedding_bytes,
-                                   .store_bytes = size};
+                                   .store_bytes = size,
+                                   .next_tile = totals.next_tile};
     memcpy(counts->tiles_of, totals.tiles_of, sizeof counts->tiles_of);
     return DIP_OK;
 }

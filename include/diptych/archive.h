@@ -171,6 +171,7 @@ typedef struct dip_archive_counts {
     uint64_t tile_bytes, raw_bytes; /* stored, and uncompressed pixels */
     uint64_t embeddings, embedding_bytes;
     uint64_t store_bytes; /* size of the LMDB file */
+    uint64_t next_tile;   /* id that the next new tile will get: it grows whenever tiles come */
 } dip_archive_counts;
 
 dip_status dip_archive_count(const dip_archive *archive, dip_archive_counts *counts);

@@ -19,9 +19,14 @@ typedef struct dip_engine_handle dip_search;
 typedef struct dip_search_options {
     const char *model;      /* id; NULL: the one that the live index was built with */
     const char *generation; /* NULL: the live one */
+    bool
+        browse; /* an archive without an index opens too: for its metadata and filters; searching says what to run */
 } dip_search_options;
 
-/** Opens archive, model and index for searching. The archive is borrowed and must outlive it. */
+/**
+ * Opens archive, model and index for searching. The archive is borrowed and must outlive it.
+ * Expected failures: DIP_ENOENT (no index: says what to run), DIP_EMISMATCH (another model's index, or encoded again since).
+ */
 dip_status dip_search_open(dip_search **out, const dip_archive *archive,
                            const dip_search_options *options);
 void dip_search_close(dip_search *search);

@@ -365,6 +365,12 @@ static void test_mistakes_are_named(void **state)
     (void)state;
     support_open(&f, PLACES);
     assert_fails(DIP_ENOENT, "run diptych index", dip_search_open(&search, f.archive, NULL));
+    dip_search_options browse = {.browse = true};
+    assert_ok(dip_search_open(&search, f.archive, &browse));
+    dip_probe nowhere = tile_probe(f.id[S1][0]);
+    assert_fails(DIP_ENOENT, "run diptych index", dip_search_run(search, &nowhere, NULL, &r));
+    assert_null(dip_search_model(search));
+    dip_search_close(search);
     support_index(&f, DIP_ENGINE_AUTO, false, NULL);
     dip_search_options wrong = {.model = "other"};
     assert_fails(DIP_EMISMATCH, "run diptych index --model other",

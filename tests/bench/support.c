@@ -3,20 +3,18 @@
 #include "support.h"
 
 #include "core/file.h"
+#include "tests/scratch.h"
 
 #include <unistd.h>
 
-static char folder[64];
+static char *folder;
 
 const char *support_path(const char *name)
 {
     static char paths[8][256];
     static unsigned next;
     char *path = paths[next++ % 8];
-    if (!*folder) {
-        strcpy(folder, "/tmp/dip-bench-XXXXXX");
-        assert_non_null(mkdtemp(folder));
-    }
+    if (!folder) folder = scratch_folder("bench");
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }
@@ -24,8 +22,9 @@ const char *support_path(const char *name)
 int support_cleanup(void **state)
 {
     (void)state;
-    if (*folder) assert_int_equal(dip_file_remove(folder), DIP_OK);
-    *folder = 0;
+    if (folder) assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
+    folder = NULL;
     return 0;
 }
 

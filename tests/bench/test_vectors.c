@@ -3,6 +3,7 @@
 #include "bench/fbin.h"
 #include "bench/latent.h"
 #include "bench/sift.h"
+#include "tests/bench/support.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -92,9 +93,7 @@ static void descriptors_are_of_length_512(void **state)
 static void a_cut_file_is_refused(void **state)
 {
     (void)state;
-    char path[] = "/tmp/diptych-fbin-XXXXXX";
-    const int file = mkstemp(path);
-    assert_true(file >= 0);
+    const char *path = support_path("cut.fbin");
     const uint32_t words[] = {2, 3, 0, 0, 0, 0, 0, 0};
     dip_map map;
     const float *values;
@@ -108,7 +107,6 @@ static void a_cut_file_is_refused(void **state)
         assert_int_equal(dip_file_write(path, words, length), DIP_OK);
         assert_int_equal(bench_fbin_map(&map, path, &values, &n, &dim), DIP_EFORMAT);
     }
-    remove(path);
 }
 
 int main(void)
@@ -118,5 +116,5 @@ int main(void)
         cmocka_unit_test(descriptors_are_of_length_512),
         cmocka_unit_test(a_cut_file_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, support_cleanup);
 }

@@ -5,17 +5,15 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/rng.h"
+#include "tests/scratch.h"
 
 #include <stdlib.h>
 
-static char folder[64];
+static char *folder;
 
 const char *support_folder(void)
 {
-    if (!*folder) {
-        snprintf(folder, sizeof folder, "/tmp/dip-compare-XXXXXX");
-        assert_non_null(mkdtemp(folder));
-    }
+    if (!folder) folder = scratch_folder("compare");
     return folder;
 }
 
@@ -31,7 +29,10 @@ const char *support_path(const char *name)
 int support_cleanup(void **state)
 {
     (void)state;
-    return *folder ? dip_file_remove(folder) : 0;
+    dip_status status = folder ? dip_file_remove(folder) : DIP_OK;
+    free(folder);
+    folder = NULL;
+    return status;
 }
 
 const char *support_write(const char *name, const void *bytes, size_t length)

@@ -1,21 +1,18 @@
 /* See support.h. Plain stdio throughout: what is tested must not be what checks it. */
 #define _GNU_SOURCE
 #include "tests/core/support.h"
+#include "tests/scratch.h"
 
 #include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[256];
+static char *folder;
 
 const char *support_folder(void)
 {
-    if (!folder[0]) {
-        const char *base = getenv("TMPDIR");
-        snprintf(folder, sizeof folder, "%s/diptych-test-XXXXXX", base && *base ? base : "/tmp");
-        assert_non_null(mkdtemp(folder));
-    }
+    if (!folder) folder = scratch_folder("core");
     return folder;
 }
 
@@ -56,7 +53,8 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 int support_cleanup(void **state)
 {
     (void)state;
-    if (folder[0]) nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    folder[0] = '\0';
+    if (folder) nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(folder);
+    folder = NULL;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "encoder/chain.h"
 #include "encoder/model.h"
+#include "tests/scratch.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -19,7 +20,7 @@
 
 enum { ROWS = 70, OUT = 32, HIDDEN = 64 };
 
-static char folder[64];
+static char *folder;
 
 static const char *path_of(const char *name)
 {
@@ -31,14 +32,16 @@ static const char *path_of(const char *name)
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/dip-heads-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    folder = scratch_folder("heads");
+    return 0;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    return dip_file_remove(folder);
+    dip_status status = dip_file_remove(folder);
+    free(folder);
+    return status;
 }
 
 /* Vectors of 5 and of 40 values: less and more than a block of 32. */

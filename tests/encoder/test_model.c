@@ -8,6 +8,7 @@
 #include "core/status.h"
 #include "encoder/model_metadata.h"
 #include "encoder/prepare.h"
+#include "tests/scratch.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -21,15 +22,12 @@
 
 enum { PX = 16, TILES = 5, DIM = 32, GRID = 4, CELL = 3, LAYOUT = GRID * GRID * CELL };
 
-static char folder[64];
+static char *folder;
 
 static const char *model_path(void)
 {
     static char path[96];
-    if (!*folder) {
-        strcpy(folder, "/tmp/dip-model-XXXXXX");
-        assert_non_null(mkdtemp(folder));
-    }
+    if (!folder) folder = scratch_folder("model");
     snprintf(path, sizeof path, "%s/tiny.safetensors", folder);
     return path;
 }
@@ -37,7 +35,9 @@ static const char *model_path(void)
 static int clean_up(void **state)
 {
     (void)state;
-    if (*folder) assert_int_equal(dip_file_remove(folder), DIP_OK);
+    if (folder) assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
+    folder = NULL;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "tests/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,8 +39,7 @@ static dip_status parse(const char *header, size_t data)
 static void round_trip(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/dip-safetensors-XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char *folder = scratch_folder("safetensors"), path[4096];
     snprintf(path, sizeof path, "%s/a.safetensors", folder);
     const float first[6] = {1, -2, 3.5f, 4, 5, 6}, second[1] = {0.25f};
     const dip_safetensors_tensor tensors[] = {
@@ -63,15 +63,15 @@ static void round_trip(void **state)
     assert_null(dip_safetensors_find(file, "absent"));
     dip_safetensors_close(file);
     assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
 }
 
 /* Every byte of a file of ours counts, those of metadata and names too. */
 static void every_changed_byte_is_noticed(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/dip-safetensors-XXXXXX", path[64], *bytes;
+    char *folder = scratch_folder("safetensors"), path[4096], *bytes;
     size_t length;
-    assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/a.safetensors", folder);
     const float values[5] = {1, -2, 3.5f, 4, 5};
     const dip_safetensors_tensor tensors[] = {{"w", 1, {3}, values}, {"b", 1, {2}, values + 3}};
@@ -91,6 +91,7 @@ static void every_changed_byte_is_noticed(void **state)
     }
     dip_free(bytes);
     assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
 }
 
 static void reads_half_and_brain_floats(void **state)

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "tests/scratch.h"
 
 #include <math.h>
 
@@ -48,14 +49,7 @@ uint64_t *support_ids(size_t n)
     return ids;
 }
 
-char *support_folder(void)
-{
-    const char *parent = getenv("TMPDIR");
-    char *folder = NULL;
-    assert_true(asprintf(&folder, "%s/diptych-index-XXXXXX", parent ? parent : "/tmp") > 0);
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
+char *support_folder(void) { return scratch_folder("index"); }
 
 void support_drop(char *folder)
 {

@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/rng.h"
 #include "encoder/model.h"
+#include "tests/scratch.h"
 
 #include <unistd.h>
 
@@ -132,10 +133,7 @@ void support_add(fixture *f, size_t first, size_t end, bool with_embeddings)
 
 void support_open(fixture *f, size_t places)
 {
-    const char *base = getenv("TMPDIR");
-    *f = (fixture){0};
-    f->folder = dip_sprintf("%s/diptych-search-XXXXXX", base ? base : "/tmp");
-    assert_non_null(mkdtemp(f->folder));
+    *f = (fixture){.folder = scratch_folder("search")};
     assert_ok(dip_archive_create(&f->archive, f->folder, "test"));
     for (int m = 0; m < 2; m++) {
         dip_modality modality = modality_of(m);
@@ -154,7 +152,7 @@ void support_close(fixture *f)
 {
     dip_archive_close(f->archive);
     assert_ok(dip_file_remove(f->folder));
-    dip_free(f->folder);
+    free(f->folder);
     for (int m = 0; m < 2; m++) {
         free(f->id[m]);
         free(f->vectors[m]);

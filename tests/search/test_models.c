@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "search/models.h"
+#include "tests/scratch.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,16 +24,15 @@ static void put(const char *name, long seconds)
 static int begin(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    folder = dip_sprintf("%s/diptych-models-XXXXXX", base ? base : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
+    folder = scratch_folder("models");
+    return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
     dip_file_remove(folder);
-    dip_free(folder);
+    free(folder);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "tests/scratch.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -16,7 +17,7 @@
 
 enum { SIDE = 4 };
 
-static char folder[] = "/tmp/dip-page-XXXXXX";
+static char *folder;
 static dip_archive *archive;
 
 static char *path_of(const char *name) { return dip_path_join(folder, name); }
@@ -73,7 +74,7 @@ static int set_up(void **state)
     char line[512], *run = NULL;
     uint64_t ids[2];
     (void)state;
-    assert_non_null(mkdtemp(folder));
+    folder = scratch_folder("page");
     fill_archive(ids);
     assert_int_equal(dip_folder_create((run = path_of("run"))), DIP_OK);
     dip_free(run);
@@ -107,7 +108,9 @@ static int tear_down(void **state)
 {
     (void)state;
     dip_archive_close(archive);
-    return dip_file_remove(folder);
+    dip_status status = dip_file_remove(folder);
+    free(folder);
+    return status;
 }
 
 static char *make_page(void)

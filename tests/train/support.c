@@ -5,13 +5,14 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/rng.h"
+#include "tests/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { FINE = 24, COARSE = 12, WAVES = 4 };
 
-static char folder[64];
+static char *folder;
 
 const char *support_path(const char *format, ...)
 {
@@ -19,10 +20,7 @@ const char *support_path(const char *format, ...)
     static unsigned next;
     char *path = paths[next++ % 8];
     va_list args;
-    if (!*folder) {
-        strcpy(folder, "/tmp/dip-train-XXXXXX");
-        assert_non_null(mkdtemp(folder));
-    }
+    if (!folder) folder = scratch_folder("train");
     int at = snprintf(path, sizeof paths[0], "%s/", folder);
     va_start(args, format);
     vsnprintf(path + at, sizeof paths[0] - (size_t)at, format, args);
@@ -33,8 +31,9 @@ const char *support_path(const char *format, ...)
 int support_cleanup(void **state)
 {
     (void)state;
-    if (*folder) assert_int_equal(dip_file_remove(folder), DIP_OK);
-    *folder = 0;
+    if (folder) assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
+    folder = NULL;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include "tests/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,11 +63,10 @@ static char *only_file(const char *folder)
 static void scalars_can_be_read_back(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/dip-events-XXXXXX", *bytes;
+    char *folder = scratch_folder("events"), *bytes;
     size_t total, length;
     float value;
     dip_events *events = NULL;
-    assert_non_null(mkdtemp(folder));
     assert_int_equal(dip_events_open(&events, folder), DIP_OK);
     assert_int_equal(dip_events_scalar(events, "loss/mim", 300, 1.5), DIP_OK);
     assert_int_equal(dip_events_flush(events), DIP_OK);
@@ -88,6 +88,7 @@ static void scalars_can_be_read_back(void **state)
     dip_free(bytes);
     dip_free(path);
     assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
 }
 
 /* A text longer than any buffer of fixed size. */
@@ -95,12 +96,11 @@ static void texts_can_be_read_back(void **state)
 {
     (void)state;
     enum { LENGTH = 5000 };
-    char folder[] = "/tmp/dip-events-XXXXXX", *bytes, text[LENGTH + 1];
+    char *folder = scratch_folder("events"), *bytes, text[LENGTH + 1];
     size_t total, length;
     dip_events *events = NULL;
     for (size_t i = 0; i < LENGTH; i++) text[i] = (char)('a' + i % 26);
     text[LENGTH] = '\0';
-    assert_non_null(mkdtemp(folder));
     assert_int_equal(dip_events_open(&events, folder), DIP_OK);
     assert_int_equal(dip_events_text(events, "run/options", 7, text), DIP_OK);
     assert_int_equal(dip_events_flush(events), DIP_OK);
@@ -121,6 +121,7 @@ static void texts_can_be_read_back(void **state)
     dip_free(bytes);
     dip_free(path);
     assert_int_equal(dip_file_remove(folder), DIP_OK);
+    free(folder);
 }
 
 static void a_missing_folder_is_named(void **state)

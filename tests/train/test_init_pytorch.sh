@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=/usr/bin/python3
 "$python" -c 'import numpy, torch' 2>/dev/null || { echo "skipped: python3-torch and python3-numpy are not there"; exit 77; }
-work=$(mktemp -d /tmp/dip-init-XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/diptych-init-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export PYTHONPATH="$here/reference" OMP_NUM_THREADS=1
 

@@ -223,7 +223,7 @@ static void test_what_is_no_shape_is_refused(void **state)
         {"POLYGON((0 0,1 0,1 95,0 0))", "latitudes in -90..90"},
         {"POINT(nan 1)", "geometry: "},
         {"", "geometry: "},
-        {"{", "geometry: "},
+        {"{", "no JSON: "},
         {"[]", "geometry: "},
         {"{\"type\":\"Polygon\"}", "geometry: "},
         {"{\"type\":\"Polygon\",\"coordinates\":[[[0,0],[1]]]}", "geometry: "},

@@ -131,19 +131,54 @@ dip_status dip_chain_source(dip_chain *chain, size_t modality, dip_model **out)
     return status;
 }
 
+/* The source of a modality, and the modality's position there. */
+static dip_status find_source(dip_chain *chain, size_t modality, dip_model **source,
+                              size_t *position)
+{
+    dip_status status = dip_chain_source(chain, modality, source);
+    if (!status)
+        *position =
+            (size_t)dip_model_find_modality(*source, chain->heads->spec.modality[modality].name);
+    return status;
+}
+
 dip_status dip_chain_encode(dip_chain *chain, size_t modality, const dip_tile *const *tiles,
                             size_t n, float *vectors)
 {
-    size_t dim = chain->heads->spec.embed_dim;
+    size_t dim = chain->heads->spec.embed_dim, position = 0;
     dip_model *source = NULL;
-    dip_status status = dip_chain_source(chain, modality, &source);
+    dip_status status = find_source(chain, modality, &source, &position);
     for (size_t at = 0; !status && at < n; at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK;
-        int position = dip_model_find_modality(source, chain->heads->spec.modality[modality].name);
-        status = dip_model_encode(source, (size_t)position, tiles + at, count, chain->vectors);
+        status = dip_model_encode(source, position, tiles + at, count, chain->vectors);
         if (!status)
             status =
                 dip_heads_encode(chain->heads, modality, chain->vectors, count, vectors + at * dim);
     }
+    return status;
+}
+
+dip_status dip_chain_prepare(dip_chain *chain, size_t modality, const dip_tile *tile, float **input,
+                             uint32_t *px)
+{
+    size_t position = 0;
+    dip_model *source = NULL;
+    dip_status status = find_source(chain, modality, &source, &position);
+    return status ? status : dip_model_prepare(source, position, tile, input, px);
+}
+
+dip_status dip_chain_encode_prepared(dip_chain *chain, size_t modality, const float *inputs,
+                                     size_t n, float *vectors)
+{
+    size_t position = 0;
+    dip_model *source = NULL;
+    dip_status status = find_source(chain, modality, &source, &position);
+    if (status) return status;
+    float *between =
+        dip_alloc_aligned(n * chain->heads->spec.input[modality].dim * sizeof *between);
+    if (!between) return DIP_ENOMEM;
+    status = dip_model_encode_prepared(source, position, inputs, n, between);
+    if (!status) status = dip_heads_encode(chain->heads, modality, between, n, vectors);
+    dip_free_aligned(between);
     return status;
 }

@@ -30,5 +30,10 @@ dip_status dip_chain_source(dip_chain *chain, size_t modality, dip_model **out);
 /** As dip_model_encode(). */
 dip_status dip_chain_encode(dip_chain *chain, size_t modality, const dip_tile *const *tiles,
                             size_t n, float *vectors);
+/** As dip_model_prepare() and dip_model_encode_prepared(). */
+dip_status dip_chain_prepare(dip_chain *chain, size_t modality, const dip_tile *tile, float **input,
+                             uint32_t *px);
+dip_status dip_chain_encode_prepared(dip_chain *chain, size_t modality, const float *inputs,
+                                     size_t n, float *vectors);
 
 #endif

@@ -408,6 +408,56 @@ dip_status dip_model_encode(dip_model *model, size_t modality, const dip_tile *c
     return status;
 }
 
+dip_status dip_model_prepare(dip_model *model, size_t modality, const dip_tile *tile, float **input,
+                             uint32_t *px)
+{
+    dip_status status = check_position(model, modality);
+    if (!status && model->chain) return dip_chain_prepare(model->chain, modality, tile, input, px);
+    if (status) return status;
+    const uint32_t side = dip_model_input_px(model);
+    const dip_modality *bands = dip_model_modality(model, modality);
+    float *values = dip_alloc_aligned((size_t)side * side * bands->band_count * sizeof *values);
+    if (!values) return DIP_ENOMEM;
+    status = prepare_tile(tile, bands, side, values);
+    if (status) {
+        dip_free_aligned(values);
+        return status;
+    }
+    *input = values;
+    *px = side;
+    return DIP_OK;
+}
+
+dip_status dip_model_encode_prepared(dip_model *model, size_t modality, const float *inputs,
+                                     size_t n, float *vectors)
+{
+    dip_status status = check_position(model, modality);
+    if (!status && model->chain)
+        return dip_chain_encode_prepared(model->chain, modality, inputs, n, vectors);
+    const size_t dim = dip_model_dim(model), px = dip_model_input_px(model);
+    for (size_t at = 0; at < n && !status; at += CHUNK) {
+        const size_t count = n - at < CHUNK ? n - at : CHUNK;
+        const size_t size = px * px * dip_model_modality(model, modality)->band_count;
+        status = dip_embedding_encode(model->embedding, model->net, modality, inputs + at * size,
+                                      count, vectors + at * dim);
+    }
+    return status;
+}
+
+size_t dip_model_parts(const dip_model *model, dip_model_part parts[DIP_MODEL_PARTS])
+{
+    static const char *const names[DIP_OUTPUTS] = {"projection", "features", "layout"};
+    size_t count = 0, offset = 0;
+    for (int p = 0; model->embedding && p < DIP_OUTPUTS; p++) {
+        if (!(dip_embedding_spec(model->embedding)->part[p].weight > 0)) continue;
+        const size_t dim = dip_embedding_part_dim(model->embedding, p);
+        parts[count++] = (dip_model_part){names[p], offset, dim};
+        offset += dim;
+    }
+    if (!count) parts[count++] = (dip_model_part){"embedding", 0, model->dim};
+    return count;
+}
+
 static dip_status check_network(const dip_model *model, size_t modality)
 {
     if (!model->chain) return check_position(model, modality);

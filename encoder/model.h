@@ -47,6 +47,26 @@ dip_status dip_model_use_int8(dip_model *model, size_t modality);
 /** Side of the square that a tile of this model is brought to; 0: it is made of heads on vectors. */
 uint32_t dip_model_input_px(const dip_model *model);
 
+/**
+ * A tile as the encoder of a modality takes it, through heads too: the largest centred square, (px, px, bands), normalised.
+ * *input is the caller's (dip_free_aligned). Expected failures: as of dip_model_encode() and dip_model_takes_pixels().
+ */
+dip_status dip_model_prepare(dip_model *model, size_t modality, const dip_tile *tile, float **input,
+                             uint32_t *px);
+/** dip_model_encode() of n prepared tiles, one behind the other: what is done to an input need not be done to planes. */
+dip_status dip_model_encode_prepared(dip_model *model, size_t modality, const float *inputs,
+                                     size_t n, float *vectors);
+
+enum { DIP_MODEL_PARTS = DIP_OUTPUTS };
+/** A stretch of an embedding; the products of two embeddings over the parts add up to their score. */
+typedef struct dip_model_part {
+    const char *name; /* "projection", "features", "layout"; of heads "embedding" alone */
+    size_t offset, dim;
+} dip_model_part;
+
+/** The parts of an embedding, in order; returns how many. */
+size_t dip_model_parts(const dip_model *model, dip_model_part parts[DIP_MODEL_PARTS]);
+
 /** The heads of a model that was made by aligning vectors; NULL: it is a network. Borrowed. */
 dip_heads *dip_model_heads(dip_model *model);
 /** Whether tiles of a modality can be encoded from their pixels; the failure line says why not and what to do. */

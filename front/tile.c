@@ -3,7 +3,6 @@
 
 #include "core/status.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,17 +24,6 @@ dip_status dip_archive_simulated(const dip_archive *archive, bool *simulated)
     *simulated = false;
     dip_status status = dip_archive_each(archive, stop_at_simulated, simulated);
     return *simulated ? DIP_OK : status;
-}
-
-bool dip_meta_centre(const dip_meta *meta, double *lon, double *lat)
-{
-    if (isnan(meta->west) || isnan(meta->east) || isnan(meta->south) || isnan(meta->north))
-        return false;
-    double east = meta->east < meta->west ? meta->east + 360 : meta->east;
-    *lon = (meta->west + east) / 2;
-    if (*lon > 180) *lon -= 360;
-    *lat = (meta->south + meta->north) / 2;
-    return true;
 }
 
 void dip_meta_title(const dip_archive *archive, const dip_meta *meta, char *out, size_t capacity)

@@ -4,13 +4,12 @@
 
 #include <diptych/archive.h>
 
+#include "search/columns.h" /* dip_meta_centre(), dip_distance_km() */
+
 /** Does the tile come from a simulation, not from a sensor? */
 bool dip_meta_simulated(const dip_meta *meta);
 /** Does any tile of the archive? */
 dip_status dip_archive_simulated(const dip_archive *archive, bool *simulated);
-
-/** Centre of the footprint; false if it is not known. */
-bool dip_meta_centre(const dip_meta *meta, double *lon, double *lat);
 
 /** "s2/T11SLT_019_01" into `out`. */
 void dip_meta_title(const dip_archive *archive, const dip_meta *meta, char *out, size_t capacity);

@@ -115,6 +115,17 @@ static double haversine(double lon1, double lat1, double lon2, double lat2)
     return dlat * dlat + cos(lat1 * radian) * cos(lat2 * radian) * dlon * dlon;
 }
 
+bool dip_meta_centre(const dip_meta *meta, double *lon, double *lat)
+{
+    if (isnan(meta->west) || isnan(meta->east) || isnan(meta->south) || isnan(meta->north))
+        return false;
+    double east = meta->east < meta->west ? meta->east + 360 : meta->east;
+    *lon = (meta->west + east) / 2;
+    if (*lon > 180) *lon -= 360;
+    *lat = (meta->south + meta->north) / 2;
+    return true;
+}
+
 double dip_distance_km(double lon1, double lat1, double lon2, double lat2)
 {
     const double radius_km = 6371.0088;

@@ -44,6 +44,9 @@ size_t dip_columns_find(const dip_columns *columns, uint64_t id);
 /** Centre of a row's footprint; false if it has none. */
 bool dip_columns_centre(const dip_columns *columns, size_t row, double *lon, double *lat);
 
+/** Centre of a tile's footprint; false if it is not known. */
+bool dip_meta_centre(const dip_meta *meta, double *lon, double *lat);
+
 /** Great-circle distance of two points in degrees, on a sphere. */
 double dip_distance_km(double lon1, double lat1, double lon2, double lat2);
 

@@ -128,6 +128,59 @@ dip_status dip_search_run(dip_search *search, const dip_probe *probe, const dip_
                           dip_result *out);
 void dip_result_fini(dip_result *result);
 
+/* ---- why two tiles score what they score ---- */
+
+enum { DIP_EXPLAIN_GRID = 8, DIP_EXPLAIN_PARTS = 3 };
+
+/** One of the two that are compared. */
+typedef struct dip_explained {
+    uint64_t id;                      /* of a stored tile, or DIP_NO_ID */
+    char modality[DIP_WORD_CAPACITY]; /* "": not known */
+    const dip_tile
+        *tile; /* the stored one, owned by the explanation; the probe's own; NULL: a vector */
+    dip_tile *stored;
+} dip_explained;
+
+/** A quarter, side or the middle of both tiles: half of their width and height. */
+typedef struct dip_explained_place {
+    const char *name; /* "NW", "N", "NE", "W", "centre", "E", "SW", "S", "SE" */
+    float score;      /* of the two cuts, as if they were tiles */
+} dip_explained_place;
+
+/** A stretch of the embedding: the shares of all add up to the score. */
+typedef struct dip_explained_part {
+    const char *name;            /* "projection", "features", "layout", or "embedding" alone */
+    float weight, cosine, share; /* share = weight * cosine */
+} dip_explained_part;
+
+typedef struct dip_explanation {
+    dip_explained side[2];
+    float score;         /* as a search gives it */
+    float percentile;    /* as of dip_hit; NAN: no index, or the direction has no calibration */
+    float p50, p95, p99; /* what random pairs of the direction score; NAN likewise */
+    size_t part_count;
+    dip_explained_part part[DIP_EXPLAIN_PARTS];
+    /**
+     * How well each cell of the largest centred square matches its counterpart, north-west first; 1: as a tile matches itself.
+     * The mean of two scores of the parts around a cell, cut out and enlarged, and shown alone, with twice what hiding
+     * them in both tiles costs the score. docs/decisions/0014-explain.md
+     */
+    float heat[DIP_EXPLAIN_GRID][DIP_EXPLAIN_GRID];
+    bool has_heat; /* false: one of the two has no pixels that the model could look at */
+    char *no_heat; /* why, for people; or NULL; owned */
+    dip_explained_place best, weakest;
+    char *labels_both, *labels_a, *labels_b; /* '|'-separated; owned */
+    double distance_km, days_apart;          /* NAN: not known */
+} dip_explanation;
+
+/**
+ * Explains the score of two probes. It takes some 220 encodings of cut and covered tiles, in slices, between which others may
+ * have the encoder. Any number of threads. Expected failures: as of dip_search_run().
+ */
+dip_status dip_explain(dip_search *search, const dip_probe *a, const dip_probe *b,
+                       dip_explanation *out);
+void dip_explanation_fini(dip_explanation *explanation);
+
 #ifdef __cplusplus
 }
 #endif

@@ -58,20 +58,25 @@ static void base64(FILE *out, const uint8_t *bytes, size_t length)
     }
 }
 
+void dip_html_png(FILE *out, const uint8_t *png, size_t length, const char *class, const char *alt)
+{
+    fprintf(out, "<img class=\"%s\" alt=\"", class);
+    dip_html_text(out, alt);
+    fputs("\" src=\"data:image/png;base64,", out);
+    base64(out, png, length);
+    fputs("\">", out);
+}
+
 dip_status dip_html_tile(FILE *out, const dip_tile *tile, const dip_modality *modality,
                          const char *class)
 {
     uint8_t *png;
     size_t length;
+    char alt[600];
     dip_status status = dip_picture_png(tile, modality, &png, &length);
     if (status) return status;
-    fprintf(out, "<img class=\"%s\" alt=\"", class);
-    dip_html_text(out, modality->name);
-    fputs(" image of ", out);
-    dip_html_text(out, tile->meta.name);
-    fputs("\" src=\"data:image/png;base64,", out);
-    base64(out, png, length);
-    fputs("\">", out);
+    snprintf(alt, sizeof alt, "%s image of %s", modality->name, tile->meta.name);
+    dip_html_png(out, png, length, class, alt);
     dip_free(png);
     return DIP_OK;
 }

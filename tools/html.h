@@ -17,6 +17,8 @@ void dip_html_text_n(FILE *out, const char *text, size_t length);
 void dip_html_begin(FILE *out, const char *title, const char *const *styles);
 void dip_html_end(FILE *out);
 
+/** A PNG as <img>; `class` is trusted, `alt` is escaped. */
+void dip_html_png(FILE *out, const uint8_t *png, size_t length, const char *class, const char *alt);
 /** A tile as <img>; `class` is trusted. */
 dip_status dip_html_tile(FILE *out, const dip_tile *tile, const dip_modality *modality,
                          const char *class);

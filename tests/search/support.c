@@ -8,6 +8,7 @@
 #include "encoder/model.h"
 #include "tests/scratch.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 static const char *const band_names[2][3] = {{"VV", "VH"}, {"B04", "B03", "B02"}};
@@ -243,4 +244,27 @@ size_t support_expect(const fixture *f, int to, const float *vector, bool (*keep
     }
     free(used);
     return n;
+}
+
+dip_search *support_ready(fixture *f, size_t places)
+{
+    support_open(f, places);
+    support_index(f, DIP_ENGINE_AUTO, false, NULL);
+    return support_search(f);
+}
+
+void support_done(fixture *f, dip_search *search)
+{
+    dip_search_close(search);
+    support_close(f);
+}
+
+void support_at_once(void *(*fn)(void *asker), void *askers, size_t size, size_t count)
+{
+    enum { MOST = 16 };
+    pthread_t threads[MOST];
+    assert_true(count <= MOST);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fn, (char *)askers + i * size), 0);
+    for (size_t i = 0; i < count; i++) pthread_join(threads[i], NULL);
 }

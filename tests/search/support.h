@@ -66,6 +66,13 @@ void support_encode_again(fixture *f);
 void support_index(fixture *f, dip_engine engine, bool update, dip_indexing_report *report);
 dip_search *support_search(fixture *f);
 
+/** An archive of so many places with its index, open for searches; support_done() closes all. */
+dip_search *support_ready(fixture *f, size_t places);
+void support_done(fixture *f, dip_search *search);
+
+/** Runs fn(asker) for each of `count` askers of `size` bytes, each on a thread of its own, and waits for all. */
+void support_at_once(void *(*fn)(void *asker), void *askers, size_t size, size_t count);
+
 /** Does place i match? The rules above, written once more. */
 bool support_has_label(size_t place, const char *label);
 

@@ -4,8 +4,6 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 
-#include <pthread.h>
-
 enum { PLACES = 120, MANY = 360 };
 
 static dip_probe tile_probe(uint64_t id) { return (dip_probe){.kind = DIP_PROBE_TILE, .id = id}; }
@@ -40,9 +38,7 @@ static void test_expressions_over_an_archive(void **state)
     };
     fixture f;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     for (size_t c = 0; c < 2 * (sizeof cases / sizeof *cases); c++) {
         uint64_t expected[PLACES];
         dip_probe probe = tile_probe(f.id[S1][4]);
@@ -59,8 +55,7 @@ static void test_expressions_over_an_archive(void **state)
         for (size_t i = 0; i < r.count; i++) assert_int_equal(r.hits[i].id, expected[i]);
         dip_result_fini(&r);
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_unknown_properties_are_named(void **state)
@@ -69,9 +64,7 @@ static void test_unknown_properties_are_named(void **state)
     dip_query query = DIP_QUERY_INIT;
     dip_result r;
     (void)state;
-    support_open(&f, 10);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, 10);
     dip_probe probe = tile_probe(f.id[S1][4]);
     query.filter = "cloud < 10 AND orbit = 'ascending'";
     assert_fails(
@@ -86,8 +79,7 @@ static void test_unknown_properties_are_named(void **state)
     assert_ok(dip_search_run(search, &probe, &query, &r));
     assert_int_equal(r.matching, 3);
     dip_result_fini(&r);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* The approximate engines too give k hits of those that pass, and the plan tells what they did. */
@@ -115,8 +107,7 @@ static void check_selectivities(dip_engine engine)
                                                           : "with the filter inside its scan"));
         dip_result_fini(&r);
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_any_selectivity_gives_k(void **state)
@@ -134,9 +125,7 @@ static void test_least_score_cuts(void **state)
     dip_result all, some;
     dip_query query = DIP_QUERY_INIT;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     dip_probe probe = tile_probe(f.id[S1][4]);
     query.k = 50;
     assert_ok(dip_search_run(search, &probe, &query, &all));
@@ -155,8 +144,7 @@ static void test_least_score_cuts(void **state)
     assert_int_equal(some.count, 0);
     dip_result_fini(&some);
     dip_result_fini(&all);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* Hits are the greedy choice from all, best first: here k is far from what one fetch finds. */
@@ -186,9 +174,7 @@ static void test_one_hit_a_place(void **state)
 {
     fixture f;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     for (size_t k = 3; k <= 60; k += 19) {
         dip_probe probe = tile_probe(f.id[S1][k]);
         dip_query query = DIP_QUERY_INIT;
@@ -199,8 +185,7 @@ static void test_one_hit_a_place(void **state)
         query.filter = "eo:cloud_cover > 20";
         check_one_per_place(search, &probe, query);
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_diversity_in_kilometres(void **state)
@@ -209,9 +194,7 @@ static void test_diversity_in_kilometres(void **state)
     dip_result r;
     dip_query query = DIP_QUERY_INIT;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     dip_probe probe = tile_probe(f.id[S1][4]);
     query.k = 40;
     query.diversify_km = 150;
@@ -235,8 +218,7 @@ static void test_diversity_in_kilometres(void **state)
     query.diversify_km = 0;
     query.min_score = NAN;
     assert_fails(DIP_EINVAL, "min_score", dip_search_run(search, &probe, &query, &r));
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* ---- examples ---- */
@@ -261,9 +243,7 @@ static void test_examples_make_the_vector(void **state)
     dip_result r;
     dip_query query = DIP_QUERY_INIT;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     dip_probe probe = tile_probe(f.id[S1][4]), positive = tile_probe(f.id[S2][9]),
               negative[2] = {tile_probe(f.id[S1][20]), tile_probe(f.id[S2][30])};
     query.positive = &positive;
@@ -289,8 +269,7 @@ static void test_examples_make_the_vector(void **state)
     assert_int_equal(r.count, PLACES);
     for (size_t i = 0; i < n; i++) assert_int_equal(r.hits[i].id, expected[i]);
     dip_result_fini(&r);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_examples_that_fail(void **state)
@@ -300,9 +279,7 @@ static void test_examples_that_fail(void **state)
     dip_query query = DIP_QUERY_INIT;
     float opposite[DIM];
     (void)state;
-    support_open(&f, 10);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, 10);
     dip_probe probe = tile_probe(f.id[S1][4]), none = tile_probe(99999),
               back = {.kind = DIP_PROBE_VECTOR, .vector = opposite};
     for (int d = 0; d < DIM; d++) opposite[d] = -f.vectors[S1][4 * DIM + d];
@@ -313,8 +290,7 @@ static void test_examples_that_fail(void **state)
     query.positive = &back;
     query.positive_count = 1;
     assert_fails(DIP_EINVAL, "cancel each other out", dip_search_run(search, &probe, &query, &r));
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* ---- all at once ---- */
@@ -346,23 +322,16 @@ static void test_many_threads_filter_at_once(void **state)
 {
     enum { ASKERS = 4 };
     fixture f;
-    pthread_t threads[ASKERS];
     asker askers[ASKERS];
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
-    for (int i = 0; i < ASKERS; i++) {
-        askers[i] = (asker){search, &f, 0};
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_often, &askers[i]), 0);
-    }
-    for (int i = 0; i < ASKERS; i++) pthread_join(threads[i], NULL);
+    dip_search *search = support_ready(&f, PLACES);
+    for (int i = 0; i < ASKERS; i++) askers[i] = (asker){search, &f, 0};
+    support_at_once(ask_often, askers, sizeof *askers, ASKERS);
     for (int i = 0; i < ASKERS; i++) {
         assert_true(askers[i].matching > 0);
         assert_int_equal(askers[i].matching, askers[0].matching);
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 int main(void)

@@ -4,8 +4,6 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 
-#include <pthread.h>
-
 enum { PLACES = 120, MANY = 360, K = 10 };
 
 static dip_probe tile_probe(uint64_t id) { return (dip_probe){.kind = DIP_PROBE_TILE, .id = id}; }
@@ -50,17 +48,14 @@ static void test_tile_to_the_other_modality(void **state)
             dip_result_fini(&r);
         }
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_own_tile_is_left_out_or_in(void **state)
 {
     fixture f;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     for (int exact = 0; exact < 2; exact++) {
         dip_probe probe = tile_probe(f.id[S2][5]);
         dip_query query = DIP_QUERY_INIT;
@@ -82,8 +77,7 @@ static void test_own_tile_is_left_out_or_in(void **state)
         assert_int_equal(r.count, PLACES - 1);
         dip_result_fini(&r);
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_all_modalities_merge_by_score(void **state)
@@ -92,9 +86,7 @@ static void test_all_modalities_merge_by_score(void **state)
     dip_result r, one, two;
     dip_query query = DIP_QUERY_INIT;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     dip_probe probe = tile_probe(f.id[S1][7]);
     query.k = 30;
     query.to = "all";
@@ -115,8 +107,7 @@ static void test_all_modalities_merge_by_score(void **state)
     dip_result_fini(&r);
     dip_result_fini(&one);
     dip_result_fini(&two);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* ---- filters ---- */
@@ -145,9 +136,7 @@ static void test_filters_leave_the_right_tiles(void **state)
     };
     fixture f;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     for (size_t c = 0; c < 2 * (sizeof cases / sizeof *cases); c++) {
         uint64_t expected[PLACES];
         const float *vector = f.vectors[S1] + 4 * DIM;
@@ -166,8 +155,7 @@ static void test_filters_leave_the_right_tiles(void **state)
         assert_hits(&f, &r, S2, vector, expected, all < 8 ? all : 8);
         dip_result_fini(&r);
     }
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* ---- the approximate engine ---- */
@@ -207,8 +195,7 @@ static void test_faiss_engine_finds_k_with_exact_scores(void **state)
         dip_result_fini(&r);
     }
     if ((double)found < 0.95 * (double)wanted) fail_msg("%zu of %zu found", found, wanted);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_operating_points_reach_their_target(void **state)
@@ -242,9 +229,7 @@ static void test_location_finds_the_nearest_tile(void **state)
     dip_result r;
     dip_query query = DIP_QUERY_INIT;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     /* Place 45 is centred at (-4.75, 42.25). */
     dip_probe probe = {.kind = DIP_PROBE_LONLAT, .lon = -4.8, .lat = 42.3};
     query.to = "s2";
@@ -266,8 +251,7 @@ static void test_location_finds_the_nearest_tile(void **state)
     probe.lat = 91;
     assert_fails(DIP_EINVAL, "no longitude and latitude",
                  dip_search_run(search, &probe, &query, &r));
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void assert_same_hits(const dip_result *a, const dip_result *b)
@@ -312,8 +296,7 @@ static void test_pixels_are_encoded(void **state)
     dip_result_fini(&of_vector);
     dip_result_fini(&of_tile);
     dip_tile_free(tile);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_pixels_need_the_model_of_the_embeddings(void **state)
@@ -322,9 +305,7 @@ static void test_pixels_need_the_model_of_the_embeddings(void **state)
     dip_result r;
     dip_tile *tile;
     (void)state;
-    support_open(&f, 30); /* vectors that no model made */
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, 30); /* vectors that no model made */
     assert_ok(dip_archive_tile(f.archive, f.id[S2][0], &tile));
     dip_probe probe = {.kind = DIP_PROBE_PIXELS, .tile = tile, .modality = "s2"};
     assert_fails(DIP_EMISMATCH,
@@ -332,8 +313,7 @@ static void test_pixels_need_the_model_of_the_embeddings(void **state)
                  dip_search_run(search, &probe, NULL, &r));
     assert_null(dip_search_model(search));
     dip_tile_free(tile);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_vectors_of_unknown_modality_have_no_percentile(void **state)
@@ -341,16 +321,13 @@ static void test_vectors_of_unknown_modality_have_no_percentile(void **state)
     fixture f;
     dip_result r;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     dip_probe probe = {.kind = DIP_PROBE_VECTOR, .vector = f.vectors[S1]};
     assert_ok(dip_search_run(search, &probe, NULL, &r));
     assert_int_equal(r.count, K);
     for (size_t i = 0; i < r.count; i++) assert_true(isnan(r.hits[i].percentile));
     dip_result_fini(&r);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 /* ---- mistakes ---- */
@@ -387,8 +364,7 @@ static void test_mistakes_are_named(void **state)
     assert_fails(DIP_EINVAL, "has length 2, not 1", dip_search_run(search, &probe, &query, &r));
     probe = (dip_probe){.kind = DIP_PROBE_LONLAT, .modality = "s9"};
     assert_fails(DIP_EINVAL, "'s9'", dip_search_run(search, &probe, &query, &r));
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_index_without_embeddings_is_refused(void **state)
@@ -441,9 +417,7 @@ static void test_a_tile_removed_under_an_open_search_is_skipped(void **state)
     fixture f;
     dip_result r;
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
+    dip_search *search = support_ready(&f, PLACES);
     dip_probe probe = tile_probe(f.id[S1][3]);
     assert_ok(dip_search_run(search, &probe, NULL, &r));
     uint64_t best = r.hits[0].id;
@@ -452,8 +426,7 @@ static void test_a_tile_removed_under_an_open_search_is_skipped(void **state)
     assert_ok(dip_search_run(search, &probe, NULL, &r));
     for (size_t i = 0; i < r.count; i++) assert_int_not_equal(r.hits[i].id, best);
     dip_result_fini(&r);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_update_adds_and_removes(void **state)
@@ -506,8 +479,7 @@ static void test_a_model_that_encoded_again_needs_a_new_index(void **state)
     assert_false(report.modality[S1].trained);
     assert_true(report.modality[S2].trained);
     search = support_search(&f);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_tiles_without_embedding_are_counted(void **state)
@@ -591,20 +563,13 @@ static void test_many_threads_ask_at_once(void **state)
 {
     enum { THREADS = 4 };
     fixture f;
-    pthread_t threads[THREADS];
     asker askers[THREADS];
     (void)state;
-    support_open(&f, PLACES);
-    support_index(&f, DIP_ENGINE_AUTO, false, NULL);
-    dip_search *search = support_search(&f);
-    for (size_t t = 0; t < THREADS; t++) {
-        askers[t] = (asker){search, &f, t, 0};
-        assert_int_equal(pthread_create(&threads[t], NULL, ask_many, &askers[t]), 0);
-    }
-    for (size_t t = 0; t < THREADS; t++) pthread_join(threads[t], NULL);
+    dip_search *search = support_ready(&f, PLACES);
+    for (size_t t = 0; t < THREADS; t++) askers[t] = (asker){search, &f, t, 0};
+    support_at_once(ask_many, askers, sizeof *askers, THREADS);
     for (size_t t = 0; t < THREADS; t++) assert_int_equal(askers[t].wrong, 0);
-    dip_search_close(search);
-    support_close(&f);
+    support_done(&f, search);
 }
 
 static void test_short_memory_fails_cleanly(void **state)

@@ -2,6 +2,7 @@
 #include "tests/index/support.h"
 
 #include "core/file.h"
+#include "core/parallel.h"
 #include "core/rng.h"
 #include "tests/scratch.h"
 
@@ -49,12 +50,29 @@ uint64_t *support_ids(size_t n)
     return ids;
 }
 
+char *scratch;
+
 char *support_folder(void) { return scratch_folder("index"); }
 
 void support_drop(char *folder)
 {
     assert_ok(dip_file_remove(folder));
     free(folder);
+}
+
+int support_setup(void **state)
+{
+    (void)state;
+    scratch = support_folder();
+    return 0;
+}
+
+int support_teardown(void **state)
+{
+    (void)state;
+    dip_threads_set(0);
+    support_drop(scratch);
+    return 0;
 }
 
 const char *support_path(const char *folder, const char *name)

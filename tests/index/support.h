@@ -43,6 +43,11 @@ uint64_t *support_ids(size_t n);
 char *support_folder(void);
 void support_drop(char *folder);
 
+/** A test program's one folder, and the set-up and tear-down of those that need no more. */
+extern char *scratch;
+int support_setup(void **state);
+int support_teardown(void **state);
+
 /** "folder/name"; a static buffer. */
 const char *support_path(const char *folder, const char *name);
 

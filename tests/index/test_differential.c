@@ -33,22 +33,6 @@ static const shape shapes[] = {
 
 enum { NQ = 8, K = 10, RANDOM_SHAPES = 4 };
 
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = support_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    support_drop(folder);
-    return 0;
-}
-
 static void shorten(float *v, size_t dim)
 {
     double sum = 0;
@@ -91,8 +75,8 @@ static dip_index *build(const pair *p, const char *name, dip_engine engine, uint
                                .code_count = s->codes,
                                .refinement = s->refinement,
                                .seed = seed};
-    assert_ok(dip_index_build(folder, name, &recipe, p->vectors, p->ids, s->n, s->dim, NULL));
-    assert_ok(dip_index_open(&index, folder, name));
+    assert_ok(dip_index_build(scratch, name, &recipe, p->vectors, p->ids, s->n, s->dim, NULL));
+    assert_ok(dip_index_open(&index, scratch, name));
     return index;
 }
 
@@ -320,7 +304,7 @@ static void few_vectors_are_searched_exactly(void **state)
         shape s = {n, 40, 1, 0, DIP_REFINE_AUTO, CLUSTERS};
         float *vectors = make_vectors(&s, n, 0), score[3];
         uint64_t *ids = support_ids(n), hits[3];
-        dip_index *index = support_index(folder, "x", DIP_ENGINE_AUTO, vectors, ids, n, s.dim);
+        dip_index *index = support_index(scratch, "x", DIP_ENGINE_AUTO, vectors, ids, n, s.dim);
         assert_int_equal(dip_index_engine(index), DIP_ENGINE_EXACT);
         assert_ok(dip_index_search(index, vectors, 1, 3, NULL, NULL, 0, hits, score));
         assert_int_equal(hits[0], ids[0]);
@@ -328,7 +312,7 @@ static void few_vectors_are_searched_exactly(void **state)
         dip_index_close(index);
         dip_index_recipe recipe = {.engine = DIP_ENGINE_NATIVE};
         assert_fails(DIP_EINVAL, "too few",
-                     dip_index_build(folder, "y", &recipe, vectors, ids, n, s.dim, NULL));
+                     dip_index_build(scratch, "y", &recipe, vectors, ids, n, s.dim, NULL));
         free(vectors), free(ids);
     }
 }
@@ -341,10 +325,10 @@ static void impossible_codes_are_refused(void **state)
     uint64_t *ids = support_ids(s.n);
     dip_index_recipe recipe = {.engine = DIP_ENGINE_NATIVE, .code_count = 514};
     assert_fails(DIP_EINVAL, "at most 256",
-                 dip_index_build(folder, "z", &recipe, vectors, ids, s.n, s.dim, NULL));
+                 dip_index_build(scratch, "z", &recipe, vectors, ids, s.n, s.dim, NULL));
     recipe.code_count = 100;
     assert_fails(DIP_EINVAL, "do not divide",
-                 dip_index_build(folder, "z", &recipe, vectors, ids, s.n, s.dim, NULL));
+                 dip_index_build(scratch, "z", &recipe, vectors, ids, s.n, s.dim, NULL));
     free(vectors), free(ids);
 }
 
@@ -357,5 +341,5 @@ int main(void)
         cmocka_unit_test(few_vectors_are_searched_exactly),
         cmocka_unit_test(impossible_codes_are_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, support_setup, support_teardown);
 }

@@ -8,23 +8,6 @@
 
 #include <math.h>
 
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = support_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    dip_threads_set(0);
-    support_drop(folder);
-    return 0;
-}
-
 /* Rows agree up to the rounding of float32: a hit that differs must be a tie. */
 static void assert_rows(const uint64_t *ids, const float *scores, const uint64_t *truth,
                         const double *true_scores, size_t count)
@@ -49,7 +32,7 @@ static void finds_what_the_book_finds(void **state)
         uint64_t *ids = support_ids(n), *hits = malloc(nq * k * 8), *truth = malloc(nq * k * 8);
         float *scores = malloc(nq * k * sizeof *scores);
         double *true_scores = malloc(nq * k * sizeof *true_scores);
-        dip_index *index = support_index(folder, "a", DIP_ENGINE_EXACT, vectors, ids, n, dim);
+        dip_index *index = support_index(scratch, "a", DIP_ENGINE_EXACT, vectors, ids, n, dim);
         assert_int_equal(dip_index_count(index), n);
         assert_int_equal(dip_index_dim(index), dim);
         assert_ok(dip_index_search(index, queries, nq, k, NULL, NULL, 0, hits, scores));
@@ -72,7 +55,7 @@ static void ties_go_to_the_smaller_id(void **state)
     uint64_t *ids = support_ids(N), hits[8 * K];
     float scores[8 * K], queries[8 * DIM];
     for (size_t i = 0; i < 8; i++) memcpy(queries + i * DIM, one, DIM * sizeof *one);
-    dip_index *index = support_index(folder, "t", DIP_ENGINE_EXACT, vectors, ids, N, DIM);
+    dip_index *index = support_index(scratch, "t", DIP_ENGINE_EXACT, vectors, ids, N, DIM);
     for (size_t nq = 1; nq <= 8; nq++) {
         assert_ok(dip_index_search(index, queries, nq, K, NULL, NULL, 0, hits, scores));
         for (size_t i = 0; i < nq * K; i++) assert_int_equal(hits[i], ids[i % K]);
@@ -90,7 +73,7 @@ static void an_answer_is_the_querys_own(void **state)
           *queries = support_vectors(NQ, DIM, 5, 1, 300);
     uint64_t *ids = support_ids(N), hits[NQ * K], again[NQ * K];
     float scores[NQ * K], scores_again[NQ * K];
-    dip_index *index = support_index(folder, "b", DIP_ENGINE_EXACT, vectors, ids, N, DIM);
+    dip_index *index = support_index(scratch, "b", DIP_ENGINE_EXACT, vectors, ids, N, DIM);
     dip_threads_set(1);
     assert_ok(dip_index_search(index, queries, NQ, K, NULL, NULL, 0, hits, scores));
     for (unsigned threads = 1; threads <= 3; threads++) {
@@ -115,7 +98,7 @@ static void short_rows_end_in_no_id(void **state)
         float *vectors = support_vectors(n, 4, 6, 0, 1), *query = support_vectors(1, 4, 6, 1, 1);
         uint64_t *ids = support_ids(n), hits[5];
         float scores[5];
-        dip_index *index = support_index(folder, "s", DIP_ENGINE_AUTO, vectors, ids, n, 4);
+        dip_index *index = support_index(scratch, "s", DIP_ENGINE_AUTO, vectors, ids, n, 4);
         assert_int_equal(dip_index_engine(index), DIP_ENGINE_EXACT);
         assert_ok(dip_index_search(index, query, 1, 5, NULL, NULL, 0, hits, scores));
         for (size_t i = 0; i < 5; i++) {
@@ -145,23 +128,23 @@ static void bad_input_is_refused(void **state)
     float vectors[8] = {1, 0, 0, 0, 0, 1, 0, 0}, query[4] = {3, 0, 0, 0}, score;
     uint64_t ids[2] = {4, 9}, same[2] = {4, 4}, last[2] = {4, DIP_NO_ID}, hit;
     assert_fails(DIP_EINVAL, "ascending",
-                 dip_index_build(folder, "e", NULL, vectors, same, 2, 4, NULL));
+                 dip_index_build(scratch, "e", NULL, vectors, same, 2, 4, NULL));
     assert_fails(DIP_EINVAL, "ascending",
-                 dip_index_build(folder, "e", NULL, vectors, last, 2, 4, NULL));
+                 dip_index_build(scratch, "e", NULL, vectors, last, 2, 4, NULL));
     assert_fails(DIP_EINVAL, "dimensions",
-                 dip_index_build(folder, "e", NULL, vectors, ids, 2, 0, NULL));
+                 dip_index_build(scratch, "e", NULL, vectors, ids, 2, 0, NULL));
     vectors[5] = NAN;
     assert_fails(DIP_EINVAL, "tile 9 is no unit",
-                 dip_index_build(folder, "e", NULL, vectors, ids, 2, 4, NULL));
+                 dip_index_build(scratch, "e", NULL, vectors, ids, 2, 4, NULL));
     vectors[5] = 1;
-    dip_index *index = support_index(folder, "e", DIP_ENGINE_AUTO, vectors, ids, 2, 4);
+    dip_index *index = support_index(scratch, "e", DIP_ENGINE_AUTO, vectors, ids, 2, 4);
     assert_fails(DIP_EINVAL, "length is 3",
                  dip_index_search(index, query, 1, 1, NULL, NULL, 0, &hit, &score));
     query[0] = INFINITY;
     assert_fails(DIP_EINVAL, "query 0",
                  dip_index_search(index, query, 1, 1, NULL, NULL, 0, &hit, &score));
     dip_index_close(index);
-    assert_fails(DIP_ENOENT, "run diptych index", dip_index_open(&index, folder, "nothing"));
+    assert_fails(DIP_ENOENT, "run diptych index", dip_index_open(&index, scratch, "nothing"));
 }
 
 int main(void)
@@ -174,5 +157,5 @@ int main(void)
         cmocka_unit_test(every_body_of_dot_gives_the_same_bits),
         cmocka_unit_test(bad_input_is_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, support_setup, support_teardown);
 }

@@ -8,23 +8,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = support_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    dip_threads_set(0);
-    support_drop(folder);
-    return 0;
-}
-
 static void scores_are_cosines(void **state)
 {
     (void)state;
@@ -33,7 +16,7 @@ static void scores_are_cosines(void **state)
           *queries = support_vectors(NQ, DIM, 2, 1, 60);
     uint64_t *ids = support_ids(N), hits[NQ * K];
     float scores[NQ * K];
-    dip_index *index = support_index(folder, "c", DIP_ENGINE_FAISS, vectors, ids, N, DIM);
+    dip_index *index = support_index(scratch, "c", DIP_ENGINE_FAISS, vectors, ids, N, DIM);
     assert_ok(dip_index_search(index, queries, NQ, K, NULL, NULL, 0, hits, scores));
     for (size_t i = 0; i < NQ * K; i++) {
         const float *v = vectors + (hits[i] - 10) / 3 * DIM, *q = queries + i / K * DIM;
@@ -53,9 +36,9 @@ static void assert_same_files(const char *a, const char *b)
         char name[64];
         size_t length, other_length;
         snprintf(name, sizeof name, "%s.%s", a, suffixes[i]);
-        char *bytes = support_read(support_path(folder, name), &length);
+        char *bytes = support_read(support_path(scratch, name), &length);
         snprintf(name, sizeof name, "%s.%s", b, suffixes[i]);
-        char *other = support_read(support_path(folder, name), &other_length);
+        char *other = support_read(support_path(scratch, name), &other_length);
         assert_int_equal(length, other_length);
         assert_memory_equal(bytes, other, length);
         free(bytes), free(other);
@@ -70,20 +53,20 @@ static void bytes_do_not_depend_on_threads(void **state)
     uint64_t *ids = support_ids(N);
     dip_index_recipe recipe = {.engine = DIP_ENGINE_FAISS, .seed = 3};
     dip_threads_set(1);
-    assert_ok(dip_index_build(folder, "one", &recipe, vectors, ids, N, DIM, NULL));
-    assert_ok(dip_index_build(folder, "again", &recipe, vectors, ids, N, DIM, NULL));
+    assert_ok(dip_index_build(scratch, "one", &recipe, vectors, ids, N, DIM, NULL));
+    assert_ok(dip_index_build(scratch, "again", &recipe, vectors, ids, N, DIM, NULL));
     assert_same_files("one", "again");
     for (unsigned threads = 2; threads <= 4; threads++) {
         dip_threads_set(threads);
-        assert_ok(dip_index_build(folder, "many", &recipe, vectors, ids, N, DIM, NULL));
+        assert_ok(dip_index_build(scratch, "many", &recipe, vectors, ids, N, DIM, NULL));
         assert_same_files("one", "many");
     }
     dip_threads_set(0);
     recipe.seed = 4;
-    assert_ok(dip_index_build(folder, "other", &recipe, vectors, ids, N, DIM, NULL));
+    assert_ok(dip_index_build(scratch, "other", &recipe, vectors, ids, N, DIM, NULL));
     size_t length, other_length;
-    char *bytes = support_read(support_path(folder, "one.ivfpq"), &length);
-    char *other = support_read(support_path(folder, "other.ivfpq"), &other_length);
+    char *bytes = support_read(support_path(scratch, "one.ivfpq"), &length);
+    char *other = support_read(support_path(scratch, "other.ivfpq"), &other_length);
     assert_true(length != other_length || memcmp(bytes, other, length) != 0);
     free(bytes), free(other), free(vectors), free(ids);
 }
@@ -127,7 +110,7 @@ static void parameters_belong_to_a_search(void **state)
     float *queries = support_vectors(SHARED_NQ, SHARED_DIM, 8, 1, 100);
     uint64_t *tile_ids = support_ids(SHARED_N);
     dip_index *index =
-        support_index(folder, "p", DIP_ENGINE_FAISS, vectors, tile_ids, SHARED_N, SHARED_DIM);
+        support_index(scratch, "p", DIP_ENGINE_FAISS, vectors, tile_ids, SHARED_N, SHARED_DIM);
     pthread_t threads[ASKERS];
     asker askers[ASKERS];
     for (size_t i = 0; i < ASKERS; i++)
@@ -153,7 +136,7 @@ static void small_and_odd_sets_work(void **state)
         float *vectors = support_vectors(n, 8, c, 0, 5), *query = support_vectors(1, 8, c, 1, 5);
         uint64_t *ids = support_ids(n), *hits = malloc(k * sizeof *hits);
         float *scores = malloc(k * sizeof *scores);
-        dip_index *index = support_index(folder, "o", DIP_ENGINE_FAISS, vectors, ids, n, 8);
+        dip_index *index = support_index(scratch, "o", DIP_ENGINE_FAISS, vectors, ids, n, 8);
         dip_index_params least = {1, 1};
         assert_ok(dip_index_search(index, query, 1, k, &least, NULL, 0, hits, scores));
         for (size_t i = 0; i < k; i++) assert_int_equal(hits[i] == DIP_NO_ID, i >= n);
@@ -169,7 +152,7 @@ static void few_vectors_are_refused_clearly(void **state)
     uint64_t *ids = support_ids(63);
     dip_index_recipe recipe = {.engine = DIP_ENGINE_FAISS};
     assert_fails(DIP_EINVAL, "63 vectors are too few for lists and codes",
-                 dip_index_build(folder, "f", &recipe, vectors, ids, 63, 8, NULL));
+                 dip_index_build(scratch, "f", &recipe, vectors, ids, 63, 8, NULL));
     free(vectors), free(ids);
 }
 
@@ -182,7 +165,7 @@ static void equal_vectors_do_no_harm(void **state)
         memcpy(vectors + i * DIM, vectors + i % 3 * DIM, DIM * sizeof *vectors);
     uint64_t *ids = support_ids(N), hits[700];
     float scores[700];
-    dip_index *index = support_index(folder, "q", DIP_ENGINE_FAISS, vectors, ids, N, DIM);
+    dip_index *index = support_index(scratch, "q", DIP_ENGINE_FAISS, vectors, ids, N, DIM);
     assert_ok(dip_index_search(index, vectors + DIM, 1, 700, NULL, NULL, 0, hits, scores));
     for (size_t i = 0; i < 700; i++) {
         assert_true(hits[i] != DIP_NO_ID);
@@ -199,7 +182,7 @@ static void a_code_count_must_divide(void **state)
     uint64_t *ids = support_ids(100);
     dip_index_recipe recipe = {.engine = DIP_ENGINE_FAISS, .code_count = 3};
     assert_fails(DIP_EINVAL, "3 codes do not divide",
-                 dip_index_build(folder, "d", &recipe, vectors, ids, 100, 8, NULL));
+                 dip_index_build(scratch, "d", &recipe, vectors, ids, 100, 8, NULL));
     free(vectors), free(ids);
 }
 
@@ -219,8 +202,8 @@ static void a_build_can_be_stopped(void **state)
     for (size_t i = 0; i < 3; i++) {
         dip_progress progress = {cancel_in, (void *)(uintptr_t)phases[i]};
         assert_fails(DIP_ECANCEL, "stopped",
-                     dip_index_build(folder, "stop", &recipe, vectors, ids, 500, 8, &progress));
-        assert_false(dip_file_exists(support_path(folder, "stop.ids")));
+                     dip_index_build(scratch, "stop", &recipe, vectors, ids, 500, 8, &progress));
+        assert_false(dip_file_exists(support_path(scratch, "stop.ids")));
     }
     free(vectors), free(ids);
 }
@@ -230,29 +213,29 @@ static void damage_is_noticed_before_faiss_reads(void **state)
     (void)state;
     float *vectors = support_vectors(300, 8, 1, 0, 5);
     uint64_t *ids = support_ids(300);
-    dip_index_close(support_index(folder, "x", DIP_ENGINE_FAISS, vectors, ids, 300, 8));
+    dip_index_close(support_index(scratch, "x", DIP_ENGINE_FAISS, vectors, ids, 300, 8));
     dip_index *index = NULL;
     for (int file = 0; file < 2; file++) {
         char path[4096];
         size_t length;
-        snprintf(path, sizeof path, "%s", support_path(folder, file ? "x.ids" : "x.ivfpq"));
+        snprintf(path, sizeof path, "%s", support_path(scratch, file ? "x.ids" : "x.ivfpq"));
         char *bytes = support_read(path, &length);
         for (size_t i = 0; i < length; i += i < 300 ? 1 : 61) {
             bytes[i] ^= (char)(1 << i % 8);
             support_write(path, bytes, length);
             assert_fails(DIP_ECORRUPT, "run diptych index again",
-                         dip_index_open(&index, folder, "x"));
+                         dip_index_open(&index, scratch, "x"));
             bytes[i] ^= (char)(1 << i % 8);
         }
         support_write(path, bytes, length / 2);
-        assert_fails(DIP_ECORRUPT, "run diptych index again", dip_index_open(&index, folder, "x"));
+        assert_fails(DIP_ECORRUPT, "run diptych index again", dip_index_open(&index, scratch, "x"));
         support_write(path, bytes, length);
-        assert_ok(dip_index_open(&index, folder, "x"));
+        assert_ok(dip_index_open(&index, scratch, "x"));
         dip_index_close(index);
         free(bytes);
     }
-    unlink(support_path(folder, "x.ivfpq"));
-    assert_fails(DIP_ECORRUPT, "incomplete index", dip_index_open(&index, folder, "x"));
+    unlink(support_path(scratch, "x.ivfpq"));
+    assert_fails(DIP_ECORRUPT, "incomplete index", dip_index_open(&index, scratch, "x"));
     free(vectors), free(ids);
 }
 
@@ -261,14 +244,14 @@ static void the_last_build_counts(void **state)
     (void)state;
     float *vectors = support_vectors(300, 8, 1, 0, 5);
     uint64_t *ids = support_ids(300);
-    dip_index_close(support_index(folder, "l", DIP_ENGINE_EXACT, vectors, ids, 300, 8));
-    dip_index *index = support_index(folder, "l", DIP_ENGINE_FAISS, vectors, ids, 300, 8);
+    dip_index_close(support_index(scratch, "l", DIP_ENGINE_EXACT, vectors, ids, 300, 8));
+    dip_index *index = support_index(scratch, "l", DIP_ENGINE_FAISS, vectors, ids, 300, 8);
     assert_int_equal(dip_index_engine(index), DIP_ENGINE_FAISS);
-    assert_false(dip_file_exists(support_path(folder, "l.exact")));
+    assert_false(dip_file_exists(support_path(scratch, "l.exact")));
     dip_index_close(index);
-    index = support_index(folder, "l", DIP_ENGINE_EXACT, vectors, ids, 300, 8);
+    index = support_index(scratch, "l", DIP_ENGINE_EXACT, vectors, ids, 300, 8);
     assert_int_equal(dip_index_engine(index), DIP_ENGINE_EXACT);
-    assert_false(dip_file_exists(support_path(folder, "l.ivfpq")));
+    assert_false(dip_file_exists(support_path(scratch, "l.ivfpq")));
     dip_index_close(index);
     free(vectors), free(ids);
 }
@@ -287,5 +270,5 @@ int main(void)
         cmocka_unit_test(damage_is_noticed_before_faiss_reads),
         cmocka_unit_test(the_last_build_counts),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, support_setup, support_teardown);
 }

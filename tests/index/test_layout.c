@@ -6,29 +6,13 @@
 
 enum { ROWS = 70, DIM = 5 };
 
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = support_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    support_drop(folder);
-    return 0;
-}
-
 static char *write_vectors(size_t *length)
 {
     float *vectors = support_vectors(ROWS, DIM, 1, 0, 4);
     uint64_t *ids = support_ids(ROWS);
     dip_layout layout = {
         .kind = DIP_LAYOUT_VECTORS, .count = ROWS, .live = ROWS, .dim = DIM, .seed = 9};
-    const char *path = support_path(folder, "x.exact");
+    const char *path = support_path(scratch, "x.exact");
     assert_ok(dip_layout_write(path, &layout, ids, NULL, vectors));
     free(vectors);
     free(ids);
@@ -41,7 +25,7 @@ static char *write_ids(size_t *length, uint64_t live)
     uint64_t removed[2] = {1 << 7, 1 << 3};
     dip_layout layout = {
         .kind = DIP_LAYOUT_IDS, .count = ROWS, .live = live, .dim = DIM, .nprobe = 3};
-    const char *path = support_path(folder, "x.ids");
+    const char *path = support_path(scratch, "x.ids");
     assert_ok(dip_layout_write(path, &layout, ids, removed, NULL));
     free(ids);
     return support_read(path, length);
@@ -55,7 +39,7 @@ static char *write_delta(size_t *length)
     uint64_t removed[2] = {1 << 7, 1 << 3};
     dip_layout layout = {
         .kind = DIP_LAYOUT_DELTA, .count = 3, .live = 3 + ROWS - 2, .dim = DIM, .base = ROWS};
-    const char *path = support_path(folder, "x.delta");
+    const char *path = support_path(scratch, "x.delta");
     assert_ok(dip_layout_write(path, &layout, ids, removed, vectors));
     free(vectors);
     free(ids);
@@ -70,7 +54,7 @@ static void vectors_come_back(void **state)
     float *vectors = support_vectors(ROWS, DIM, 1, 0, 4);
     dip_map map;
     dip_layout_view view;
-    assert_ok(dip_layout_open(&view, &map, support_path(folder, "x.exact")));
+    assert_ok(dip_layout_open(&view, &map, support_path(scratch, "x.exact")));
     assert_int_equal(view.layout.count, ROWS);
     assert_int_equal(view.layout.seed, 9);
     assert_int_equal(view.ids[1], 13);
@@ -87,7 +71,7 @@ static void ids_come_back(void **state)
     free(write_ids(&length, ROWS - 2));
     dip_map map;
     dip_layout_view view;
-    assert_ok(dip_layout_open(&view, &map, support_path(folder, "x.ids")));
+    assert_ok(dip_layout_open(&view, &map, support_path(scratch, "x.ids")));
     assert_int_equal(view.layout.live, ROWS - 2);
     assert_int_equal(view.layout.nprobe, 3);
     assert_true(dip_bit(view.removed, 7));
@@ -104,7 +88,7 @@ static void a_delta_comes_back(void **state)
     float *vectors = support_vectors(3, DIM, 1, 0, 4);
     dip_map map;
     dip_layout_view view;
-    assert_ok(dip_layout_open(&view, &map, support_path(folder, "x.delta")));
+    assert_ok(dip_layout_open(&view, &map, support_path(scratch, "x.delta")));
     assert_int_equal(view.layout.base, ROWS);
     assert_int_equal(view.ids[2], 16);
     assert_int_equal((uintptr_t)view.removed % sizeof *view.removed, 0);
@@ -202,7 +186,7 @@ static void ids_of_vectors_must_ascend(void **state)
     size_t length;
     dip_layout_view view;
     dip_layout layout = {.kind = DIP_LAYOUT_VECTORS, .count = 2, .live = 2, .dim = 1};
-    const char *path = support_path(folder, "y.exact");
+    const char *path = support_path(scratch, "y.exact");
     assert_ok(dip_layout_write(path, &layout, ids, NULL, vectors));
     char *bytes = support_read(path, &length);
     assert_fails(DIP_ECORRUPT, "out of order", dip_layout_parse(&view, bytes, length, "y"));
@@ -221,5 +205,5 @@ int main(void)
         cmocka_unit_test(removed_rows_must_fit_the_count),
         cmocka_unit_test(ids_of_vectors_must_ascend),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, support_setup, support_teardown);
 }

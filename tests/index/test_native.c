@@ -6,23 +6,6 @@
 #include "core/parallel.h"
 #include "index/segment.h"
 
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = support_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    dip_threads_set(0);
-    support_drop(folder);
-    return 0;
-}
-
 enum { N = 20000, DIM = 48, NQ = 50, K = 10 };
 
 static void it_finds_what_exact_search_finds(void **state)
@@ -32,7 +15,7 @@ static void it_finds_what_exact_search_finds(void **state)
           *queries = support_vectors(NQ, DIM, 3, 1, 300);
     uint64_t *ids = support_ids(N), hits[NQ * K];
     float scores[NQ * K];
-    dip_index *index = support_index(folder, "x", DIP_ENGINE_NATIVE, vectors, ids, N, DIM);
+    dip_index *index = support_index(scratch, "x", DIP_ENGINE_NATIVE, vectors, ids, N, DIM);
     dip_index_params params = {64, 20};
     assert_ok(dip_index_search(index, queries, NQ, K, &params, NULL, 0, hits, scores));
     assert_true(support_recall(vectors, ids, N, DIM, queries, NQ, K, hits) > .97);
@@ -55,12 +38,12 @@ static void bytes_do_not_depend_on_threads(void **state)
     dip_index_recipe recipe = {.engine = DIP_ENGINE_NATIVE};
     for (unsigned threads = 1; threads <= 3; threads += 2) {
         dip_threads_set(threads);
-        assert_ok(dip_index_build(folder, threads == 1 ? "one" : "many", &recipe, vectors, ids,
+        assert_ok(dip_index_build(scratch, threads == 1 ? "one" : "many", &recipe, vectors, ids,
                                   ROWS, DIM, NULL));
     }
     size_t length, other_length;
-    char *bytes = support_read(support_path(folder, "one.segment"), &length);
-    char *other = support_read(support_path(folder, "many.segment"), &other_length);
+    char *bytes = support_read(support_path(scratch, "one.segment"), &length);
+    char *other = support_read(support_path(scratch, "many.segment"), &other_length);
     assert_int_equal(length, other_length);
     assert_memory_equal(bytes, other, length);
     free(bytes), free(other), free(vectors), free(ids);
@@ -76,12 +59,12 @@ static void updates_add_and_remove(void **state)
     uint64_t *ids = support_ids(N), gone[] = {10, 13, 3010}, hits[K];
     float scores[K];
     for (size_t round = 0; round < 2; round++) {
-        dip_index *base = support_index(folder, "b", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM);
+        dip_index *base = support_index(scratch, "b", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM);
         size_t n = added[round];
         assert_ok(
-            dip_index_update(base, folder, "u", gone, 3, vectors + BASE * DIM, ids + BASE, n));
+            dip_index_update(base, scratch, "u", gone, 3, vectors + BASE * DIM, ids + BASE, n));
         dip_index *index;
-        assert_ok(dip_index_open(&index, folder, "u"));
+        assert_ok(dip_index_open(&index, scratch, "u"));
         assert_int_equal(dip_index_count(index), BASE - 3 + n);
         for (size_t i = 0; i < 3; i++) {
             const float *v = vectors + (gone[i] - 10) / 3 * DIM;
@@ -93,7 +76,7 @@ static void updates_add_and_remove(void **state)
                 dip_index_search(index, vectors + i * DIM, 1, K, NULL, NULL, 0, hits, scores));
             assert_int_equal(hits[0], ids[i]);
         }
-        assert_int_equal(dip_file_exists(support_path(folder, "u.delta")), round == 0);
+        assert_int_equal(dip_file_exists(support_path(scratch, "u.delta")), round == 0);
         dip_index_close(index);
         dip_index_close(base);
     }
@@ -107,19 +90,19 @@ static void an_index_can_be_emptied(void **state)
     enum { BASE = 300 };
     float *vectors = support_vectors(BASE, DIM, 2, 0, 10), scores[K];
     uint64_t *ids = support_ids(BASE), hits[K];
-    dip_index *base = support_index(folder, "e", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM);
-    assert_ok(dip_index_update(base, folder, "none", ids, BASE, NULL, NULL, 0));
+    dip_index *base = support_index(scratch, "e", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM);
+    assert_ok(dip_index_update(base, scratch, "none", ids, BASE, NULL, NULL, 0));
     dip_index *none, *some;
     dip_segment segment;
-    assert_ok(dip_index_open(&none, folder, "none"));
+    assert_ok(dip_index_open(&none, scratch, "none"));
     assert_int_equal(dip_index_count(none), 0);
-    assert_ok(dip_segment_open(&segment, support_path(folder, "none.segment")));
+    assert_ok(dip_segment_open(&segment, support_path(scratch, "none.segment")));
     assert_ok(dip_segment_verify(&segment, "none"));
     dip_segment_close(&segment);
     assert_ok(dip_index_search(none, vectors, 1, K, NULL, NULL, 0, hits, scores));
     assert_true(hits[0] == DIP_NO_ID);
-    assert_ok(dip_index_update(none, folder, "some", NULL, 0, vectors, ids, 7));
-    assert_ok(dip_index_open(&some, folder, "some"));
+    assert_ok(dip_index_update(none, scratch, "some", NULL, 0, vectors, ids, 7));
+    assert_ok(dip_index_open(&some, scratch, "some"));
     assert_ok(dip_index_search(some, vectors, 1, K, NULL, NULL, 0, hits, scores));
     assert_int_equal(hits[0], ids[0]);
     assert_int_equal(hits[7], DIP_NO_ID);
@@ -138,8 +121,8 @@ static void damaged_slots_stop_a_compaction(void **state)
     float *vectors = support_vectors(BASE, DIM, 4, 0, 10);
     uint64_t *ids = support_ids(BASE);
     for (size_t i = 0; i < 2; i++) {
-        dip_index_close(support_index(folder, "w", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM));
-        char *path = strdup(support_path(folder, "w.segment"));
+        dip_index_close(support_index(scratch, "w", DIP_ENGINE_NATIVE, vectors, ids, BASE, DIM));
+        char *path = strdup(support_path(scratch, "w.segment"));
         dip_segment segment;
         assert_ok(dip_segment_open(&segment, path));
         size_t at = (size_t)((const uint8_t *)(segment.slots + ROW) - segment.map.bytes), length;
@@ -148,9 +131,9 @@ static void damaged_slots_stop_a_compaction(void **state)
         memcpy(bytes + at, &wrong[i], sizeof wrong[i]);
         support_write(path, bytes, length);
         dip_index *index;
-        assert_ok(dip_index_open(&index, folder, "w"));
+        assert_ok(dip_index_open(&index, scratch, "w"));
         assert_fails(DIP_ECORRUPT, "names slot",
-                     dip_index_update(index, folder, "v", ids + 100, 200, NULL, NULL, 0));
+                     dip_index_update(index, scratch, "v", ids + 100, 200, NULL, NULL, 0));
         dip_index_close(index);
         free(bytes), free(path);
     }
@@ -164,8 +147,8 @@ static void damage_is_found(void **state)
     enum { FEW = 1000 };
     float *vectors = support_vectors(FEW, DIM, 9, 0, 30), scores[K];
     uint64_t *ids = support_ids(FEW), hits[K];
-    dip_index_close(support_index(folder, "d", DIP_ENGINE_NATIVE, vectors, ids, FEW, DIM));
-    const char *path = support_path(folder, "d.segment");
+    dip_index_close(support_index(scratch, "d", DIP_ENGINE_NATIVE, vectors, ids, FEW, DIM));
+    const char *path = support_path(scratch, "d.segment");
     size_t length;
     char *bytes = support_read(path, &length), *copy = strdup(path);
     for (size_t at = 0; at < length; at += 211) {
@@ -177,7 +160,7 @@ static void damage_is_found(void **state)
             bool padding = !dip_segment_verify(&segment, copy);
             dip_segment_close(&segment);
             dip_index *index;
-            assert_ok(dip_index_open(&index, folder, "d"));
+            assert_ok(dip_index_open(&index, scratch, "d"));
             assert_ok(dip_index_search(index, vectors, 1, K, NULL, NULL, 0, hits, scores));
             dip_index_close(index);
             assert_true(!padding || bytes[at] == 0x55);
@@ -204,5 +187,5 @@ int main(void)
 #ifdef __SANITIZE_THREAD__ /* the rest is arithmetic, at a tenth of the speed */
     cmocka_set_test_filter("*threads*");
 #endif
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, support_setup, support_teardown);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # diptych bench: sweeps, continued sweeps, killed sweeps, programs that misbehave, an archive, real descriptors.
+# ctest: no-tsan
 set -eu
 diptych=$(realpath "${DIPTYCH:?DIPTYCH must name the program}")
 data=${DIPTYCH_DATA:-$(realpath "$(dirname "$0")/../../../shared/data" 2>/dev/null || true)}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Asking for recall or for time: what an index promises is what searches find, and what does not fit memory is refused.
+# ctest: no-tsan
 set -eu
 diptych=$(realpath "${DIPTYCH:?DIPTYCH must name the program}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/diptych-effort-XXXXXX")

@@ -385,5 +385,8 @@ int main(void)
         cmocka_unit_test(an_allocation_may_fail_anywhere),
         cmocka_unit_test(every_loss_can_be_trained_with),
     };
+#ifdef __SANITIZE_THREAD__ /* a longer training, with the threads of the short ones */
+    cmocka_set_skip_filter("what_is_learned_retrieves");
+#endif
     return cmocka_run_group_tests(tests, NULL, support_cleanup);
 }

@@ -184,7 +184,7 @@ static dip_status map_heat(work *w)
 
 static dip_status explain(work *w)
 {
-    dip_status status = DIP_OK;
+    dip_status status = dip_search_check_index(w->search);
     for (int s = 0; s < 2 && !status; s++) status = resolve(w, s);
     if (status) return status;
     pthread_mutex_lock(&w->search->lock);

@@ -156,7 +156,7 @@ typedef struct dip_explained_part {
 typedef struct dip_explanation {
     dip_explained side[2];
     float score;         /* as a search gives it */
-    float percentile;    /* as of dip_hit; NAN: no index, or the direction has no calibration */
+    float percentile;    /* as of dip_hit; NAN: the direction has no calibration */
     float p50, p95, p99; /* what random pairs of the direction score; NAN likewise */
     size_t part_count;
     dip_explained_part part[DIP_EXPLAIN_PARTS];

@@ -24,25 +24,27 @@ static size_t sequence(const unsigned char *p)
     return n;
 }
 
+/* Runs of plain characters are written in one go. */
 static void quote_n(FILE *out, const char *text, size_t length)
 {
-    const unsigned char *p = (const unsigned char *)text, *end = p + length;
+    const unsigned char *p = (const unsigned char *)text, *end = p + length, *plain = p;
     fputc('"', out);
     while (p < end) {
         size_t n = sequence(p);
-        if (!n) {
-            fputs("\xef\xbf\xbd", out);
-            p++;
+        if (n && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f) {
+            p += n;
             continue;
         }
-        if (*p == '"' || *p == '\\')
+        fwrite(plain, 1, (size_t)(p - plain), out);
+        if (!n)
+            fputs("\xef\xbf\xbd", out);
+        else if (*p == '"' || *p == '\\')
             fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            fprintf(out, "\\u%04x", *p);
         else
-            fwrite(p, 1, n, out);
-        p += n;
+            fprintf(out, "\\u%04x", *p);
+        plain = ++p;
     }
+    fwrite(plain, 1, (size_t)(p - plain), out);
     fputc('"', out);
 }
 
@@ -153,4 +155,23 @@ void dip_json_embed(dip_json *json, const char *key, const char *text)
     }
     free(compact);
     json_decref(value);
+}
+
+void dip_json_members(dip_json *json, const char *text,
+                      bool (*take)(void *context, const char *key, const char *value),
+                      void *context)
+{
+    const char *key;
+    json_t *value, *object = *text ? json_loads(text, 0, NULL) : NULL;
+    json_object_foreach(object, key, value)
+    {
+        char *compact = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_PRESERVE_ORDER |
+                                              JSON_REAL_PRECISION(15));
+        if (compact && take(context, key, compact)) {
+            begin_value(json, key);
+            fputs(compact, json->out);
+        }
+        free(compact);
+    }
+    json_decref(object);
 }

@@ -37,5 +37,11 @@ void dip_json_null(dip_json *json, const char *key);
 void dip_json_list(dip_json *json, const char *key, const char *list);
 /** An object that is JSON text already, its numbers to 15 digits; leaves it out if it is none. */
 void dip_json_embed(dip_json *json, const char *key, const char *text);
+/**
+ * The members of such an object, as members of the one that is open. `take` is asked for each: its key, the value as JSON.
+ */
+void dip_json_members(dip_json *json, const char *text,
+                      bool (*take)(void *context, const char *key, const char *value),
+                      void *context);
 
 #endif

@@ -49,8 +49,7 @@ static int find_band(const dip_modality *modality, const char *name)
     return -1;
 }
 
-/* Bands to show, 1 or 3; those that the modality names, else its first. */
-static uint32_t choose_bands(const dip_modality *modality, uint32_t *bands)
+uint32_t dip_picture_bands(const dip_modality *modality, uint32_t bands[3])
 {
     int at[3];
     for (int i = 0; i < 3; i++) at[i] = find_band(modality, modality->display[i]);
@@ -157,7 +156,7 @@ dip_status dip_picture_render(dip_picture *out, const dip_tile *tile, const dip_
     uint32_t bands[3];
     channel channels[3];
     if (!tile->plane_count) return render_nothing(out);
-    *out = (dip_picture){.channels = choose_bands(modality, bands)};
+    *out = (dip_picture){.channels = dip_picture_bands(modality, bands)};
     for (uint32_t i = 0; i < out->channels; i++) {
         if (bands[i] >= tile->plane_count)
             return dip_fail(DIP_EMISMATCH, "tile %s has no band %s to show", tile->meta.name,
@@ -195,7 +194,7 @@ dip_status dip_picture_png(const dip_tile *tile, const dip_modality *modality, u
 
 void dip_picture_caption(const dip_modality *modality, char *out, size_t capacity)
 {
-    uint32_t bands[3], n = choose_bands(modality, bands);
+    uint32_t bands[3], n = dip_picture_bands(modality, bands);
     const dip_band *first = &modality->bands[bands[0]];
     bool radar = decibels_a_decade(first->unit) > 0 || !strcmp(first->unit, "dB");
     if (n == 3)

@@ -23,6 +23,9 @@ void dip_picture_fini(dip_picture *picture);
 dip_status dip_picture_png(const dip_tile *tile, const dip_modality *modality, uint8_t **bytes,
                            size_t *length);
 
+/** The bands that a picture shows, 1 or 3, as positions: those that the modality names, else its first. */
+uint32_t dip_picture_bands(const dip_modality *modality, uint32_t bands[3]);
+
 /** "B04, B03, B02" or "VV, dB": what the picture shows, into `out`. */
 void dip_picture_caption(const dip_modality *modality, char *out, size_t capacity);
 

@@ -2,7 +2,7 @@
  * A tile as a STAC item (STAC 1.0.0, GeoJSON of RFC 7946): the one place that knows what an item looks like.
  *
  *   properties   datetime (null with start_datetime and end_datetime if the tile's time is not known), gsd, proj:* (projection
- *                extension 1.1), labels, split, place, ..., and what came with the tile (eo:cloud_cover, sat:orbit_state, ...)
+ *                extension 1.2), labels, split, place, ..., and what came with the tile (eo:cloud_cover, sat:orbit_state, ...)
  *   assets       visual (8-bit picture, COG), thumbnail (PNG), one a band by its name (GeoTIFF of the stored values),
  *                embeddings (.npy) if the model has some of the modality
  *
@@ -47,6 +47,15 @@ void dip_item_link(dip_json *json, const char *rel, const char *type, const char
  * path. The caller's (dip_free); NULL when memory is short.
  */
 char *dip_path_encode(const char *text);
+
+/** Key of a band's asset: its name, or "band:" and its name if another asset is called so. */
+enum { DIP_ITEM_KEY_CAPACITY = DIP_WORD_CAPACITY + 8 };
+void dip_item_band_key(char key[DIP_ITEM_KEY_CAPACITY], const char *band);
+
+#define DIP_STAC_VERSION "1.0.0"
+/** The range that stands for a time that is not known. */
+#define DIP_ITEM_EARLIEST "1970-01-01T00:00:00Z"
+#define DIP_ITEM_LATEST "2099-12-31T23:59:59Z"
 
 #define DIP_TYPE_JSON "application/json"
 #define DIP_TYPE_GEOJSON "application/geo+json"

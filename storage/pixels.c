@@ -55,11 +55,8 @@ dip_status dip_pixels_encode(dip_out *out, uint64_t id, const dip_plane *planes,
     return dip_record_seal(out, id);
 }
 
-static dip_status open_record(dip_pixels_shape *shape, const void *bytes, size_t size, uint64_t id)
+static dip_status read_shape(dip_pixels_shape *shape, dip_in in)
 {
-    dip_in in;
-    dip_status status = dip_record_open(&in, bytes, size, 'T', VERSION, id);
-    if (status) return status;
     shape->plane_count = dip_in_u8(&in);
     shape->raw_bytes = 0;
     if (shape->plane_count > DIP_MAX_BANDS)
@@ -90,7 +87,17 @@ static dip_status open_record(dip_pixels_shape *shape, const void *bytes, size_t
 
 dip_status dip_pixels_open(dip_pixels_shape *shape, const void *bytes, size_t size, uint64_t id)
 {
-    dip_status status = open_record(shape, bytes, size, id);
+    dip_in in;
+    dip_status status = dip_record_open(&in, bytes, size, 'T', VERSION, id);
+    if (!status) status = read_shape(shape, in);
+    return status ? dip_fail_prefix(status, "pixels of tile %llu", (unsigned long long)id) : DIP_OK;
+}
+
+dip_status dip_pixels_peek(dip_pixels_shape *shape, const void *bytes, size_t size, uint64_t id)
+{
+    dip_in in;
+    dip_status status = dip_record_peek(&in, bytes, size, 'T', VERSION);
+    if (!status) status = read_shape(shape, in);
     return status ? dip_fail_prefix(status, "pixels of tile %llu", (unsigned long long)id) : DIP_OK;
 }
 

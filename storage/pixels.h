@@ -33,6 +33,8 @@ dip_status dip_pixels_encode(dip_out *out, uint64_t id, const dip_plane *planes,
 
 /** Reads and checks all but the compressed bytes. */
 dip_status dip_pixels_open(dip_pixels_shape *shape, const void *bytes, size_t size, uint64_t id);
+/** The same without the checksum: touches the head of the record alone. */
+dip_status dip_pixels_peek(dip_pixels_shape *shape, const void *bytes, size_t size, uint64_t id);
 /** Fills the pixels of shape->planes, which point to memory of dip_plane_bytes() each. */
 dip_status dip_pixels_decode(dip_pixels_shape *shape, uint64_t id, dip_codec *codec);
 

@@ -294,6 +294,23 @@ dip_status dip_archive_tile(const dip_archive *archive, uint64_t id, dip_tile **
 
 void dip_tile_free(dip_tile *tile) { dip_free_aligned(tile); }
 
+dip_status dip_archive_shape(const dip_archive *archive, uint64_t id, dip_tile *out)
+{
+    dip_txn txn;
+    dip_bytes value;
+    dip_pixels_shape shape;
+    dip_status status = dip_txn_begin(&txn, archive->env);
+    if (status) return status;
+    status = get(&txn, DIP_DB_TILE, id, &value);
+    if (!status && !value.data) status = no_tile(archive, id);
+    if (!status) status = dip_pixels_peek(&shape, value.data, value.size, id);
+    dip_txn_end(&txn);
+    if (status) return status;
+    out->plane_count = shape.plane_count;
+    memcpy(out->planes, shape.planes, sizeof out->planes);
+    return DIP_OK;
+}
+
 /* ---- counts ---- */
 
 dip_status dip_archive_count(const dip_archive *archive, dip_archive_counts *counts)

@@ -46,16 +46,11 @@ dip_status dip_record_seal(dip_out *out, uint64_t seed)
     return out->failed ? DIP_ENOMEM : DIP_OK;
 }
 
-dip_status dip_record_open(dip_in *in, const void *bytes, size_t size, char kind, uint8_t version,
-                           uint64_t seed)
+dip_status dip_record_peek(dip_in *in, const void *bytes, size_t size, char kind, uint8_t version)
 {
     const uint8_t *at = bytes;
-    uint64_t stored;
     if (size < DIP_RECORD_OVERHEAD)
         return dip_fail(DIP_ECORRUPT, "its record has %zu bytes, too few", size);
-    memcpy(&stored, at + size - sizeof stored, sizeof stored);
-    if (stored != dip_hash64_seed(at, size - sizeof stored, seed))
-        return dip_fail(DIP_ECORRUPT, "its checksum is wrong, so its stored bytes are damaged");
     if (at[0] != (uint8_t)kind)
         return dip_fail(DIP_ECORRUPT, "its record is of kind %u, expected '%c'", at[0], kind);
     if (at[1] > version)
@@ -64,6 +59,18 @@ dip_status dip_record_open(dip_in *in, const void *bytes, size_t size, char kind
                         "which reads up to %u",
                         at[1], version);
     if (at[1] == 0) return dip_fail(DIP_EFORMAT, "its record has version 0, which never was");
-    *in = (dip_in){at + 2, at + size - sizeof stored, false};
+    *in = (dip_in){at + 2, at + size - sizeof(uint64_t), false};
     return DIP_OK;
+}
+
+dip_status dip_record_open(dip_in *in, const void *bytes, size_t size, char kind, uint8_t version,
+                           uint64_t seed)
+{
+    uint64_t stored;
+    if (size >= DIP_RECORD_OVERHEAD) {
+        memcpy(&stored, (const uint8_t *)bytes + size - sizeof stored, sizeof stored);
+        if (stored != dip_hash64_seed(bytes, size - sizeof stored, seed))
+            return dip_fail(DIP_ECORRUPT, "its checksum is wrong, so its stored bytes are damaged");
+    }
+    return dip_record_peek(in, bytes, size, kind, version);
 }

@@ -59,6 +59,8 @@ typedef struct dip_in {
  */
 dip_status dip_record_open(dip_in *in, const void *bytes, size_t size, char kind, uint8_t version,
                            uint64_t seed);
+/** The same without computing the checksum, which reads all of the record: for a look at its head. */
+dip_status dip_record_peek(dip_in *in, const void *bytes, size_t size, char kind, uint8_t version);
 
 /** The next `size` bytes, or NULL. */
 static inline const uint8_t *dip_in_take(dip_in *in, size_t size)

@@ -121,6 +121,11 @@ void dip_meta_free(dip_meta *meta);
 /** A tile with pixels; freed with dip_tile_free(). DIP_ECORRUPT if a checksum fails. */
 dip_status dip_archive_tile(const dip_archive *archive, uint64_t id, dip_tile **out);
 void dip_tile_free(dip_tile *tile);
+/**
+ * Types and sizes of a tile's planes (pixels NULL) without reading them: plane_count and planes of *out, the rest is left
+ * alone. The head of the record is checked, its checksum is not.
+ */
+dip_status dip_archive_shape(const dip_archive *archive, uint64_t id, dip_tile *out);
 
 /**
  * Calls `visit` with every tile's metadata in ascending id, until it returns other than DIP_OK, and returns that.

@@ -554,7 +554,8 @@ static dip_status collect(const char *name, uint8_t **bytes, size_t *length)
     return DIP_OK;
 }
 
-dip_status dip_raster_write(const char *path, const dip_tile *tile, const dip_modality *modality)
+dip_status dip_raster_encode(const dip_tile *tile, const dip_modality *modality, uint8_t **bytes,
+                             size_t *length)
 {
     dip_status status = check_planes(tile, modality);
     if (status) return status;
@@ -562,8 +563,6 @@ dip_status dip_raster_write(const char *path, const dip_tile *tile, const dip_mo
     char name[64];
     unique_name(name, sizeof name);
     complaint complaints = {0};
-    uint8_t *bytes = NULL;
-    size_t length = 0;
     CPLPushErrorHandlerEx(keep_first, &complaints);
     GDALDatasetH dataset = create_tiff(name, tile);
     bool failed = !dataset;
@@ -573,10 +572,19 @@ dip_status dip_raster_write(const char *path, const dip_tile *tile, const dip_mo
         GDALClose(dataset);
     }
     if (failed || complaints.line[0])
-        status = dip_fail(DIP_EIO, "cannot encode '%s': %s", path, reason(&complaints));
-    if (!status) status = collect(name, &bytes, &length);
+        status =
+            dip_fail(DIP_EIO, "cannot encode tile '%s': %s", tile->meta.name, reason(&complaints));
+    if (!status) status = collect(name, bytes, length);
     VSIUnlink(name);
     CPLPopErrorHandler();
+    return status;
+}
+
+dip_status dip_raster_write(const char *path, const dip_tile *tile, const dip_modality *modality)
+{
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    dip_status status = dip_raster_encode(tile, modality, &bytes, &length);
     if (!status) status = dip_file_write(path, bytes, length);
     dip_free(bytes);
     return status;
@@ -595,29 +603,48 @@ static GDALDatasetH wrap_pixels(const uint8_t *pixels, int width, int height, in
     return dataset;
 }
 
-dip_status dip_png_encode(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
-                          uint8_t **bytes, size_t *length)
+/* An 8-bit image by the driver of that name; `meta` NULL: without georeference. */
+static dip_status encode_picture(const char *driver, char **creation, const dip_meta *meta,
+                                 const dip_pixels8 *image, uint8_t **bytes, size_t *length)
 {
-    if (!width || !height || width > DIP_RASTER_MAX_SIDE || height > DIP_RASTER_MAX_SIDE ||
-        (channels != 1 && channels != 3))
+    if (!image->width || !image->height || image->width > DIP_RASTER_MAX_SIDE ||
+        image->height > DIP_RASTER_MAX_SIDE || (image->channels != 1 && image->channels != 3))
         return dip_fail(DIP_EINVAL, "an image of %ux%u pixels with %u channels is not encoded",
-                        width, height, channels);
+                        image->width, image->height, image->channels);
     dip_raster_init();
     char name[64];
     unique_name(name, sizeof name);
     complaint complaints = {0};
     CPLPushErrorHandlerEx(keep_first, &complaints);
-    GDALDatasetH source = wrap_pixels(pixels, (int)width, (int)height, (int)channels);
-    GDALDatasetH copy =
-        source ? GDALCreateCopy(GDALGetDriverByName("PNG"), name, source, FALSE, NULL, NULL, NULL)
-               : NULL;
+    GDALDatasetH copy = NULL, source = wrap_pixels(image->pixels, (int)image->width,
+                                                   (int)image->height, (int)image->channels);
+    if (source && meta) write_metadata(source, meta);
+    if (source)
+        copy =
+            GDALCreateCopy(GDALGetDriverByName(driver), name, source, FALSE, creation, NULL, NULL);
     dip_status status = DIP_OK;
     if (copy) GDALClose(copy);
     if (!copy || complaints.line[0])
-        status = dip_fail(DIP_EIO, "cannot encode a PNG image: %s", reason(&complaints));
+        status = dip_fail(DIP_EIO, "cannot encode a %s image: %s", driver, reason(&complaints));
     if (source) GDALClose(source);
     if (!status) status = collect(name, bytes, length);
     VSIUnlink(name);
     CPLPopErrorHandler();
+    return status;
+}
+
+dip_status dip_png_encode(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
+                          uint8_t **bytes, size_t *length)
+{
+    const dip_pixels8 image = {pixels, width, height, channels};
+    return encode_picture("PNG", NULL, NULL, &image, bytes, length);
+}
+
+dip_status dip_cog_encode(const dip_pixels8 *image, const dip_meta *meta, uint8_t **bytes,
+                          size_t *length)
+{
+    char **creation = CSLSetNameValue(NULL, "COMPRESS", "DEFLATE");
+    dip_status status = encode_picture("COG", creation, meta, image, bytes, length);
+    CSLDestroy(creation);
     return status;
 }

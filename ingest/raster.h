@@ -54,8 +54,24 @@ bool dip_raster_locate(dip_box *box, int32_t epsg, const double transform[6], ui
  */
 dip_status dip_raster_write(const char *path, const dip_tile *tile, const dip_modality *modality);
 
+/** The same into memory; *bytes is the caller's (dip_free). */
+dip_status dip_raster_encode(const dip_tile *tile, const dip_modality *modality, uint8_t **bytes,
+                             size_t *length);
+
 /** 8-bit pixels (height, width, channels 1 or 3) as PNG; *bytes is the caller's (dip_free). */
 dip_status dip_png_encode(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
                           uint8_t **bytes, size_t *length);
+
+/** 8-bit pixels (height, width, channels 1 or 3), borrowed. */
+typedef struct dip_pixels8 {
+    const uint8_t *pixels;
+    uint32_t width, height, channels;
+} dip_pixels8;
+
+/**
+ * A cloud-optimized GeoTIFF, with the reference system, transform and time of `meta`; *bytes is the caller's (dip_free).
+ */
+dip_status dip_cog_encode(const dip_pixels8 *image, const dip_meta *meta, uint8_t **bytes,
+                          size_t *length);
 
 #endif

@@ -85,6 +85,12 @@ void dip_response_fail(dip_response *response, int status, const char *code, con
 /** The same from a failed call: its dip_last_error(), and the HTTP status that fits. */
 void dip_response_fail_status(dip_response *response, dip_status status);
 
+/**
+ * Cuts an answer 200 that has the header Accept-Ranges to the one range that the request's header Range asks for: 206, or 416
+ * if there is none. NULL, several ranges and other units leave it whole.
+ */
+void dip_response_range(dip_response *response, const char *range);
+
 /** A body that is written as a stream: dip_writer_begin(), write to `json` or `json.out`, dip_writer_end(). */
 typedef struct dip_writer {
     dip_json json;

@@ -72,6 +72,35 @@ void dip_item_link(dip_json *json, const char *rel, const char *type, const char
     free(href);
 }
 
+/* ---- by name ---- */
+
+dip_status dip_collection_find(const dip_archive *archive, const char *collection,
+                               uint32_t *modality)
+{
+    char known[DIP_MAX_MODALITIES * (DIP_WORD_CAPACITY + 2) + 1];
+    size_t n = dip_archive_modality_count(archive), length = 0;
+    int position = dip_archive_find_modality(archive, collection);
+    if (position >= 0) {
+        *modality = (uint32_t)position;
+        return DIP_OK;
+    }
+    known[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        length += (size_t)snprintf(known + length, sizeof known - length, "%s%s", i ? ", " : "",
+                                   dip_archive_modality(archive, i)->name);
+    return dip_fail(DIP_ENOENT, "no collection '%.80s'; there are: %s", collection, known);
+}
+
+dip_status dip_item_find(const dip_archive *archive, const char *collection, const char *name,
+                         uint64_t *id)
+{
+    uint32_t modality;
+    dip_status status = dip_collection_find(archive, collection, &modality);
+    if (!status && dip_archive_find_tile(archive, modality, name, id))
+        status = dip_fail(DIP_ENOENT, "collection '%s' has no item '%.200s'", collection, name);
+    return status;
+}
+
 /* ---- what the items of an answer share ---- */
 
 dip_status dip_item_context_init(dip_item_context *out, const dip_service *service,

@@ -48,6 +48,13 @@ void dip_item_link(dip_json *json, const char *rel, const char *type, const char
  */
 char *dip_path_encode(const char *text);
 
+/** A collection that the archive does not have: DIP_ENOENT, with a line that names those there are. */
+dip_status dip_collection_find(const dip_archive *archive, const char *collection,
+                               uint32_t *modality);
+/** An item by the two parts of its address. Expected failure: DIP_ENOENT. */
+dip_status dip_item_find(const dip_archive *archive, const char *collection, const char *name,
+                         uint64_t *id);
+
 /** Key of a band's asset: its name, or "band:" and its name if another asset is called so. */
 enum { DIP_ITEM_KEY_CAPACITY = DIP_WORD_CAPACITY + 8 };
 void dip_item_band_key(char key[DIP_ITEM_KEY_CAPACITY], const char *band);

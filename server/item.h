@@ -48,6 +48,13 @@ void dip_item_link(dip_json *json, const char *rel, const char *type, const char
  */
 char *dip_path_encode(const char *text);
 
+struct dip_ask;
+/** "timeStamp", "numberMatched" and "numberReturned" of a page of items. */
+void dip_page_counts(dip_json *json, uint64_t matched, size_t returned);
+/** The link to the next page, as an element of an array: the request again, with that token in place of its own. */
+void dip_page_next(dip_json *json, const dip_request *request, const struct dip_ask *ask,
+                   const char *token);
+
 /** A collection that the archive does not have: DIP_ENOENT, with a line that names those there are. */
 dip_status dip_collection_find(const dip_archive *archive, const char *collection,
                                uint32_t *modality);
@@ -58,6 +65,8 @@ dip_status dip_item_find(const dip_archive *archive, const char *collection, con
 /** Key of a band's asset: its name, or "band:" and its name if another asset is called so. */
 enum { DIP_ITEM_KEY_CAPACITY = DIP_WORD_CAPACITY + 8 };
 void dip_item_band_key(char key[DIP_ITEM_KEY_CAPACITY], const char *band);
+
+#define DIP_REL_QUERYABLES "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 
 #define DIP_STAC_VERSION "1.0.0"
 /** The range that stands for a time that is not known. */

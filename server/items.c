@@ -81,7 +81,8 @@ static dip_status list(const dip_archive *archive, const dip_view *view, const d
 {
     dip_query filters = DIP_QUERY_INIT;
     dip_ask_query(ask, &filters);
-    dip_browse_options options = {.filters = &filters, .modalities = modalities, .limit = ask->limit};
+    dip_browse_options options = {
+        .filters = &filters, .modalities = modalities, .limit = ask->limit};
     uint64_t *only = NULL;
     *out = (dip_listing){0};
     dip_status status = parse_token(ask->token, &options.after);

@@ -96,8 +96,8 @@ static dip_status write_landing(dip_json *j, dip_service *service, const dip_req
     dip_item_link(j, "service-doc", DIP_TYPE_HTML, "the API, for people", "%s/api.html", base);
     dip_item_link(j, "conformance", DIP_TYPE_JSON, NULL, "%s/conformance", base);
     dip_item_link(j, "data", DIP_TYPE_JSON, "collections", "%s/collections", base);
-    dip_item_link(j, DIP_REL_QUERYABLES, DIP_TYPE_SCHEMA, "what filters may name",
-                  "%s/queryables", base);
+    dip_item_link(j, DIP_REL_QUERYABLES, DIP_TYPE_SCHEMA, "what filters may name", "%s/queryables",
+                  base);
     write_search_link(j, request, "GET");
     write_search_link(j, request, "POST");
     for (size_t i = 0; i < dip_archive_modality_count(archive); i++) {
@@ -252,8 +252,8 @@ static void write_collection_links(dip_json *j, const char *base, const char *na
     dip_item_link(j, "root", DIP_TYPE_JSON, NULL, "%s/", base);
     dip_item_link(j, "parent", DIP_TYPE_JSON, NULL, "%s/", base);
     dip_item_link(j, "items", DIP_TYPE_GEOJSON, NULL, "%s/collections/%s/items", base, name);
-    dip_item_link(j, DIP_REL_QUERYABLES, DIP_TYPE_SCHEMA, NULL, "%s/collections/%s/queryables", base,
-                  name);
+    dip_item_link(j, DIP_REL_QUERYABLES, DIP_TYPE_SCHEMA, NULL, "%s/collections/%s/queryables",
+                  base, name);
     dip_json_end(j);
 }
 

@@ -429,6 +429,7 @@ static enum MHD_Result answer(exchange *x)
 {
     dip_response *r = &x->response;
     if (client_has(x)) dip_response_bytes(r, 304, NULL, NULL, 0);
+    dip_response_range(r, header_of(x, "Range"));
     struct MHD_Response *made =
         r->owned ? MHD_create_response_from_buffer_with_free_callback(r->length, r->owned, dip_free)
                  : MHD_create_response_from_buffer(r->length, (void *)(uintptr_t)r->lasting,

@@ -330,7 +330,7 @@ static void digest(job *j, float base, dip_topk *top, float *threshold)
     shrink(j, j->fetch, threshold);
 }
 
-/* Candidates of the chosen lists (s->order). */
+/* Candidates of the chosen lists (s->order), at most `fetch`. */
 static void scan_lists(job *j, const dip_native_levels *levels, dip_topk *top)
 {
     const uint32_t *lists = j->s->order;
@@ -359,6 +359,7 @@ static void scan_lists(job *j, const dip_native_levels *levels, dip_topk *top)
                 digest(j, levels->base, top, &threshold);
         }
     }
+    shrink(j, j->fetch, &threshold); /* a query pays for no more than it asked for */
 }
 
 /* What is left of the candidates, and the delta, to the request's row; returns the number of hits. */

@@ -1,0 +1,77 @@
+// Hostile names run nothing; failures and empty answers say what they are. usage: node strange.mjs <address of mock.mjs> [folder of pictures]
+
+import assert from 'node:assert/strict';
+import { accessible, hits, open, searched } from './page.mjs';
+
+const [base, pictures] = process.argv.slice(2);
+const { browser, page, faults, shot } = await open(pictures);
+const fail = (path, status, description) => fetch(`${base}/fail`, { method: 'POST', body: JSON.stringify({ path, status, description }) });
+const text = (selector) => page.locator(selector).innerText();
+
+try {
+    await page.goto(`${base}/ui/`);
+    await page.waitForFunction(() => /fit the filters/.test(document.getElementById('count').textContent));
+    await accessible(page, 'the empty page');
+    await shot('begin');
+
+    await page.goto(`${base}/ui/#item=s1/T11SLT_007_01&k=30`);
+    await page.reload();
+    await searched(page);
+    assert.equal(await hits(page), 30);
+    assert.ok((await text('#hits')).includes('<img src=x onerror="window.ran=1">'), 'a name with markup is shown as text');
+    for (let i = 0; i < 6; i++) await page.keyboard.press('j');
+    await page.waitForSelector('.card.selected .swipe');
+    assert.equal(await page.evaluate(() => window.ran), undefined, 'no name ran as a script');
+    assert.equal(await page.locator('#hits script, #hits a[href^="javascript"], img[src^="javascript"]').count(), 0);
+    await accessible(page, 'hits');
+    await shot('hits');
+
+    await page.keyboard.press('e');
+    await page.waitForSelector('canvas.heat');
+    await accessible(page, 'the explanation');
+    await shot('explain');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('?');
+    await accessible(page, 'the list of keys');
+    await page.keyboard.press('Escape');
+    await page.click('#copy-open');
+    await accessible(page, 'copy as');
+    await shot('copy');
+    await page.keyboard.press('Escape');
+
+    await page.fill('#bbox', '120,0,121,1');
+    await page.press('#bbox', 'Enter');
+    await searched(page);
+    assert.match(await text('#count'), /No tile fits/);
+    await accessible(page, 'no hits');
+
+    await fail('/search', 409, "similarity: the archive has no index; 'diptych index' builds one");
+    await page.click('#reset');
+    await page.fill('#find-id', 's1/T11SLT_003_01');
+    await page.press('#find-id', 'Enter');
+    await page.waitForSelector('.fault');
+    assert.match(await text('#fault'), /has no index; 'diptych index' builds one/, "the server's own line");
+    await accessible(page, 'a failure');
+    await shot('failure');
+    await fail('/search', 0);
+
+    await fail('/encode', 415, 'body: not a GeoTIFF');
+    await page.setInputFiles('#file', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
+    await page.waitForFunction(() => /not a GeoTIFF/.test(document.getElementById('fault').textContent));
+
+    await page.route('**/search', (route) => route.abort());
+    await page.click('#reset');
+    await page.fill('#find-id', 's1/T11SLT_004_01');
+    await page.press('#find-id', 'Enter');
+    await page.waitForFunction(() => /does not answer/.test(document.getElementById('fault').textContent));
+
+    await page.goto(`${base}/ui/train`);
+    await page.waitForFunction(() => /finished/.test(document.getElementById('state').textContent));
+    await accessible(page, 'training');
+    await shot('train');
+    assert.equal(await page.evaluate(() => window.ran), undefined);
+    assert.deepEqual(faults, []);
+} finally {
+    await browser.close();
+}
+console.log('hostile names, empty answers and failures: as they should be');

@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 bench_flags = $(if $(QUICK),--quick) $(if $(FRESH),--fresh)
 
-.PHONY: build demo test setup docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data
+.PHONY: build demo test test-setup setup page docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data
 
 build: setup
 	@scripts/build.sh release
@@ -19,8 +19,16 @@ build: setup
 demo: build
 	@scripts/demo.sh
 
-test: setup
+test: test-setup
 	@scripts/test.sh $(STAGES)
+
+test-setup:
+	@scripts/setup.sh tests/packages.txt
+	@scripts/test-tools.sh
+
+# The web page, whose built form is part of the source: needs npm.
+page: test-setup
+	@cd server/web && npm run --silent build
 
 setup:
 	@scripts/setup.sh
@@ -62,5 +70,6 @@ help:
 	@echo "make bench-search   search engines side by side on what bench-data made; DATA=folder, FRESH=1"
 	@echo "make bench-data     vectors to measure indexes with, real descriptors and simulated embeddings, into OUT=folder"
 	@echo "make bench-setup    install what the benchmarks compare with"
+	@echo "make page      build the web page (server/web) anew into server/web/dist"
 	@echo "make docs      write docs/cli.md from the program's option tables"
 	@echo "make clean     remove the build folders"

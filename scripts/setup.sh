@@ -8,7 +8,12 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 lists=("$here/../packages.txt" "$@")
-wanted() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "${lists[@]}"; }
+# A second word in a line is a command that makes the package needless.
+wanted() {
+    sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "${lists[@]}" | while read -r package command; do
+        [ -n "$command" ] && command -v "$command" >/dev/null || echo "$package"
+    done
+}
 
 missing_packages() {
     local all

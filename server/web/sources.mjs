@@ -1,4 +1,4 @@
-// dist/SOURCES.txt: the SHA-256 of each file that the bundle was built from, so that a test without npm tells when dist is stale.
+// SOURCES.txt of the built page: the SHA-256 of each file that the bundle was built from, so that a test without npm tells when dist is stale.
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 
@@ -9,10 +9,10 @@ function files(path) {
     return readdirSync(path).sort().flatMap((name) => files(`${path}/${name}`));
 }
 
-export function recordSources() {
+export function recordSources(folder) {
     const lines = roots.flatMap(files).map((path) => {
         const hash = createHash('sha256').update(readFileSync(path)).digest('hex');
         return `${hash}  ${path}\n`;
     });
-    writeFileSync('dist/SOURCES.txt', lines.join(''));
+    writeFileSync(`${folder}/SOURCES.txt`, lines.join(''));
 }

@@ -10,5 +10,9 @@ export default defineConfig({
         modulePreload: { polyfill: false },
         rollupOptions: { input: ['index.html', 'train.html'] },
     },
-    plugins: [{ name: 'record-sources', apply: 'build', closeBundle: recordSources }],
+    plugins: [{
+        name: 'record-sources',
+        apply: 'build',
+        writeBundle: ({ dir }) => recordSources(dir),
+    }],
 });

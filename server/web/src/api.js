@@ -1,4 +1,7 @@
-// The server's API. A failure is an Error whose message is the server's own line, or says that the server is away.
+// The server's API. A failure is an Error whose message is the server's own line, or says that the server is away. A server that
+// wants a token gets one: the page asks for it and keeps it while its tab is open.
+
+import { closeDialog, make, onDialogClose, openDialog } from './dom.js';
 
 const root = new URL('../', document.baseURI);
 
@@ -12,10 +15,43 @@ export function splitName(name) {
     return slash < 0 ? ['', name] : [name.slice(0, slash), name.slice(slash + 1)];
 }
 
+const token = () => sessionStorage.getItem('diptych-token');
+let typing = null;
+
+/* Several requests are refused at once: they wait for the same answer, true if there is a token to try. */
+function typeToken() {
+    typing ??= new Promise((done) => {
+        const input = make('input', { id: 'token', type: 'password', autocomplete: 'off' });
+        const form = make('form', { class: 'row' }, make('label', { for: 'token' }, 'Token'), input, make('button', { type: 'submit' }, 'Use'));
+        form.addEventListener('submit', (event) => {
+            event.preventDefault();
+            sessionStorage.setItem('diptych-token', input.value.trim());
+            closeDialog();
+            done(true);
+        });
+        openDialog('This server wants a token', form);
+        onDialogClose(() => done(false));
+    }).finally(() => { typing = null; });
+    return typing;
+}
+
+async function send(path, options) {
+    const headers = { ...options.headers, ...(token() ? { Authorization: `Bearer ${token()}` } : {}) };
+    const response = await fetch(address(path), { ...options, headers });
+    return response.status === 401 && (await typeToken()) ? send(path, options) : response;
+}
+
+/** An address that an image can show: the same, or with a token, which images cannot send, the bytes behind it. */
+export async function imageAddress(path) {
+    if (!token()) return path;
+    const response = await send(path, {});
+    return response.ok ? URL.createObjectURL(await response.blob()) : '';
+}
+
 export async function ask(path, options = {}) {
     let response;
     try {
-        response = await fetch(address(path), options);
+        response = await send(path, options);
     } catch (error) {
         if (error.name === 'AbortError') throw error;
         throw new Error('The server does not answer. Is “diptych serve” still running?');

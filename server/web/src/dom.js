@@ -34,14 +34,17 @@ export function safeAddress(address) {
     }
 }
 
-/** One dialog serves all: title, content; resolves nothing, closes by Escape, the button, or closeDialog(). */
+const dialog = make('dialog', { 'aria-labelledby': 'dialog-title' });
+
+/** One dialog serves all; Escape, its button or closeDialog() close it. */
 export function openDialog(title, ...content) {
-    const dialog = $('dialog');
-    $('dialog-title').textContent = title;
-    fill($('dialog-body'), ...content);
+    fill(dialog, make('div', { class: 'row spread' }, make('h2', { id: 'dialog-title' }, title),
+        button('✕', closeDialog, { 'aria-label': 'Close' })), make('div', {}, ...content));
+    if (!dialog.isConnected) document.body.append(dialog);
     if (!dialog.open) dialog.showModal();
 }
 
-export function closeDialog() {
-    $('dialog').close();
-}
+export const closeDialog = () => dialog.close();
+export const isDialogOpen = () => dialog.open;
+/** Calls back once, when the dialog is closed. */
+export const onDialogClose = (done) => dialog.addEventListener('close', done, { once: true });

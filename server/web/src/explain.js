@@ -5,53 +5,55 @@ import { make } from './dom.js';
 import { css, ramp } from './colour.js';
 import { picture } from './tile.js';
 
-function heat(grid, text) {
-    const rows = grid.length;
-    const columns = rows ? grid[0].length : 0;
-    const canvas = make('canvas', { width: columns, height: rows, class: 'heat', role: 'img', 'aria-label': text });
-    const values = grid.flat().filter(Number.isFinite);
-    const low = Math.min(...values);
-    const high = Math.max(...values);
+function heat(rows, low, high, text) {
+    const canvas = make('canvas', { width: rows[0].length, height: rows.length, class: 'heat', role: 'img', 'aria-label': text });
     const context = canvas.getContext('2d');
-    grid.forEach((row, y) => row.forEach((value, x) => {
+    rows.forEach((row, y) => row.forEach((value, x) => {
         context.fillStyle = css(ramp((value - low) / Math.max(1e-9, high - low)));
         context.fillRect(x, y, 1, 1);
     }));
     return canvas;
 }
 
-function side(item, grid) {
-    const map = heat(grid, `Agreement over ${item.id}`);
-    return { map, figure: make('figure', {}, make('div', { class: 'stack' }, picture(item), map), make('figcaption', {}, `${item.collection}/${item.id}`)) };
+function side(item, grid, rows) {
+    const map = grid ? heat(rows, grid.low, grid.high, `How well the parts of ${item.id} match`) : null;
+    const stack = make('div', { class: 'stack' }, picture(item), map);
+    return { map, figure: make('figure', {}, stack, make('figcaption', {}, `${item.collection}/${item.id}`)) };
 }
 
-/** Grids as the answer has them: rows of numbers, or one list with its shape. */
-export function rowsOf(grid, shape) {
-    if (!Array.isArray(grid)) return [];
-    if (Array.isArray(grid[0])) return grid;
-    const columns = shape?.[1] ?? Math.round(Math.sqrt(grid.length));
-    return Array.from({ length: Math.floor(grid.length / columns) }, (_, y) => grid.slice(y * columns, (y + 1) * columns));
+const number = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : null);
+
+function facts(answer) {
+    const both = answer.labels?.both ?? [];
+    const rows = [
+        ['cosine', number(answer.score, 3)],
+        ['higher than', number(answer.percentile, 2) && `${number(answer.percentile, 2)} % of random pairs in this direction`],
+        ['random pairs', number(answer.random_pairs?.p50, 2) && `half score below ${number(answer.random_pairs.p50, 2)}, 99 % below ${number(answer.random_pairs.p99, 2)}`],
+        ['matches best', answer.best && `${answer.best.name} (${number(answer.best.score, 2)})`],
+        ['weakest', answer.weakest && `${answer.weakest.name} (${number(answer.weakest.score, 2)})`],
+        ['labels in common', both.length ? both.join(', ') : null],
+        ['apart', [number(answer.distance_km, 1) && `${number(answer.distance_km, 1)} km`, number(answer.days_apart, 0) && `${number(answer.days_apart, 0)} days`].filter(Boolean).join(', ')],
+    ];
+    return make('table', {}, ...rows.filter(([, value]) => value).map(([name, value]) => make('tr', {}, make('th', { scope: 'row' }, name), make('td', {}, value))));
+}
+
+function fader(maps) {
+    const slider = make('input', { type: 'range', min: 0, max: 100, value: 55 });
+    const fade = () => maps.forEach((map) => { map.style.opacity = String(slider.value / 100); });
+    slider.addEventListener('input', fade);
+    fade();
+    return make('label', { class: 'row' }, 'Strength of the heat map', slider);
 }
 
 export async function explanation(a, b) {
     const name = (item) => encodeURIComponent(`${item.collection}/${item.id}`);
     const answer = await ask(`explain?a=${name(a)}&b=${name(b)}`);
-    const left = side(a, rowsOf(answer.a?.grid, answer.a?.shape));
-    const right = side(b, rowsOf(answer.b?.grid, answer.b?.shape));
-    const slider = make('input', { type: 'range', min: 0, max: 100, value: 60, 'aria-label': 'Strength of the heat map' });
-    const fade = () => [left.map, right.map].forEach((map) => { map.style.opacity = String(slider.value / 100); });
-    slider.addEventListener('input', fade);
-    fade();
+    const grid = answer.grid;
+    const left = side(a, grid, grid?.a);
+    const right = side(b, grid, grid?.b);
     return make('div', { class: 'explanation' },
-        make('p', {}, ...summary(answer)),
         make('div', { class: 'twins' }, left.figure, right.figure),
-        make('label', { class: 'row' }, 'heat map', slider),
-        make('p', { class: 'quiet' }, 'Yellow parts find their like in the other tile; dark ones do not.'));
-}
-
-function summary(answer) {
-    const words = [];
-    if (Number.isFinite(answer.score)) words.push('Cosine ', make('b', {}, answer.score.toFixed(3)));
-    if (Number.isFinite(answer.percentile)) words.push(`, higher than ${answer.percentile.toFixed(2)} % of random pairs in this direction`);
-    return words;
+        grid ? fader([left.map, right.map]) : make('p', {}, answer.no_grid ?? ''),
+        grid ? make('p', { class: 'quiet' }, `Colour: ${grid.meaning}. Dark is ${number(grid.low, 2)}, yellow ${number(grid.high, 2)}.`) : null,
+        facts(answer));
 }

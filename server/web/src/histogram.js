@@ -31,12 +31,12 @@ export function showHistogram(items, onSpan) {
     const month = 31 * 86400;
     chart = new uPlot({
         width: place.clientWidth || 250,
-        height: 84,
+        height: 96,
         legend: { show: false },
         cursor: { y: false, points: { show: false }, drag: { setScale: false, x: true, y: false } },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), 'UTC'),
         scales: { x: { range: [data[0][0] - month, data[0].at(-1) + month] }, y: { range: (u, low, high) => [0, high] } },
-        axes: [{ size: 24, stroke: '#4a5563', grid: { show: false }, space: 60 }, { show: false }],
+        axes: [{ size: 30, stroke: '#4a5563', grid: { show: false }, space: 60 }, { show: false }],
         series: [{}, { fill: '#4c78a8', stroke: '#4c78a8', paths: uPlot.paths.bars({ size: [0.8, 40] }), points: { show: false } }],
         hooks: {
             setSelect: [(u) => {

@@ -4,7 +4,7 @@ import 'ol/ol.css';
 import './style.css';
 import { ask, itemName, item as getItem, post, splitName } from './api.js';
 import { asCurl, asProgram, asPystac } from './copy.js';
-import { $, button, closeDialog, fill, make, openDialog } from './dom.js';
+import { $, button, fill, isDialogOpen, make, openDialog } from './dom.js';
 import { explanation } from './explain.js';
 import { showHistogram } from './histogram.js';
 import { drawBox, openMap, select as selectOnMap, showBox, showHits, showProbe, showTiles } from './map.js';
@@ -237,7 +237,7 @@ async function save() {
 
 const keys = [
     ['/', 'type the name of a tile', () => $('find-id').focus()],
-    ['j', 'next hit', () => look(state.at + (document.activeElement?.closest?.('.card') ? 1 : hits.length && state.at === 0 && !$('hits').contains(document.activeElement) ? 0 : 1))],
+    ['j', 'next hit', () => look(state.at + 1)],
     ['k', 'previous hit', () => look(state.at - 1)],
     ['+', 'more like this hit', () => hits[state.at] && actions.plus(hits[state.at])],
     ['-', 'less like this hit', () => hits[state.at] && actions.minus(hits[state.at])],
@@ -250,7 +250,7 @@ function showHelp() {
 }
 
 function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || $('dialog').open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || isDialogOpen()) return;
     if (event.target.closest?.('input:not([type=range]):not([type=checkbox]), select, textarea')) return;
     /* The map zooms by these itself. */
     if (event.target.id === 'map' && '+-'.includes(event.key)) return;
@@ -291,7 +291,6 @@ function listen() {
     $('copy-open').addEventListener('click', showCopy);
     $('save').addEventListener('click', save);
     $('help-open').addEventListener('click', showHelp);
-    $('dialog-close').addEventListener('click', closeDialog);
     document.addEventListener('keydown', onKey);
     const back = () => { state = fromHash(location.hash); refresh(); };
     window.addEventListener('popstate', back);

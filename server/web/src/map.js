@@ -13,7 +13,7 @@ import Zoom from 'ol/control/Zoom.js';
 import { fromExtent } from 'ol/geom/Polygon.js';
 import Feature from 'ol/Feature.js';
 import { fromLonLat, transformExtent } from 'ol/proj.js';
-import { getCenter } from 'ol/extent.js';
+import { containsExtent, getCenter } from 'ol/extent.js';
 import { Circle, Fill, Stroke, Style } from 'ol/style.js';
 import Point from 'ol/geom/Point.js';
 import worldAddress from 'world-atlas/countries-50m.json?url';
@@ -131,7 +131,9 @@ export function select(name, move) {
     selected = name;
     hits.changed();
     const feature = hits.getFeatures().find((one) => one.get('name') === name);
-    if (feature && move) map.getView().animate({ center: getCenter(feature.getGeometry().getExtent()), duration: 200 });
+    if (!feature || !move) return;
+    const extent = feature.getGeometry().getExtent();
+    if (!containsExtent(map.getView().calculateExtent(), extent)) map.getView().animate({ center: getCenter(extent), duration: 200 });
 }
 
 function fit(source) {

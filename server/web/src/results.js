@@ -43,7 +43,7 @@ function card(hit, number, state, act) {
             make('div', { class: 'row acts' },
                 press('+', 'plus', state.positive.includes(name), 'More like this'),
                 press('−', 'minus', state.negative.includes(name), 'Less like this'),
-                ...more, button('Search from here', () => act.use(hit), { 'aria-label': `Search from ${hit.id}` }))));
+                ...more, button('Use', () => act.use(hit), { 'aria-label': `Use as the query: ${hit.id}`, title: 'Use as the query' }))));
 }
 
 export function showCards(hits, state, act) {

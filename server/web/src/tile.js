@@ -1,11 +1,13 @@
 // A tile as a picture: alone, or with the other tile of its place under a slider.
 
-import { item as getItem } from './api.js';
+import { imageAddress, item as getItem } from './api.js';
 import { make, safeAddress } from './dom.js';
 
 export function picture(item, text) {
     const address = safeAddress(item.assets?.thumbnail?.href ?? '');
-    return make('img', { src: address || undefined, alt: text ?? `${item.collection} tile ${item.id}`, loading: 'lazy', draggable: 'false' });
+    const image = make('img', { alt: text ?? `${item.collection} tile ${item.id}`, loading: 'lazy', draggable: 'false' });
+    if (address) imageAddress(address).then((shown) => shown && image.setAttribute('src', shown), () => {});
+    return image;
 }
 
 /** The tiles of the same place in the other collections; tiles of a place share their name. */
@@ -28,7 +30,6 @@ export function swipe(left, right) {
         line.style.left = `${slider.value}%`;
     };
     slider.addEventListener('input', move);
-    /* j, k and the like are the page's, but the arrows belong to the slider. */
     const frame = make('div', { class: 'swipe' }, picture(right, `${left.collection} and ${right.collection} tile ${left.id}`), over, line,
         make('span', { class: 'tag left' }, left.collection), make('span', { class: 'tag right' }, right.collection), slider);
     over.className = 'over';

@@ -74,7 +74,11 @@ function answer(base, method, path, query, body) {
     if (path === '/search') return search(base, JSON.parse(body));
     if (path === '/encode') return item(base, 's1', 9);
     if (path === '/queries') return { id: 'q-7f3a' };
-    if (path === '/explain') return { score: 0.91, percentile: 99.1, a: { grid: grid(1) }, b: { grid: grid(2) } };
+    if (path === '/explain') return {
+        score: 0.91, percentile: 99.1, random_pairs: { p50: 0.1, p95: 0.4, p99: 0.6 }, labels: { both: [hostile[0]] }, distance_km: 3.2, days_apart: 3,
+        grid: { rows: 8, columns: 8, low: -1, high: 1, meaning: 'how well parts match', a: grid(1), b: grid(1) },
+        best: { name: hostile[1], score: 0.95 }, weakest: { name: 'SW', score: 0.2 },
+    };
     if (path === '/runs') return { runs: [{ id: 'default', finished: true }] };
     if (part[0] === 'runs') return run;
     return null;
@@ -94,7 +98,8 @@ const server = createServer(async (request, response) => {
         return send(200, 'application/json', '{}');
     }
     const failure = failures.get(url.pathname);
-    if (failure) return send(failure.status, 'application/json', JSON.stringify({ code: 'X', description: failure.description }));
+    const let_in = failure?.status === 401 && request.headers.authorization === 'Bearer secret';
+    if (failure && !let_in) return send(failure.status, 'application/json', JSON.stringify({ code: 'X', description: failure.description }));
     if (url.pathname.startsWith('/ui/')) {
         let name = normalize(url.pathname.slice(4) || 'index.html');
         if (!extname(name)) name += '.html';

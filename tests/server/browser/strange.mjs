@@ -65,6 +65,18 @@ try {
     await page.press('#find-id', 'Enter');
     await page.waitForFunction(() => /does not answer/.test(document.getElementById('fault').textContent));
 
+    await page.unroute('**/search');
+
+    await fail('/collections', 401, 'a token is wanted');
+    await page.goto(`${base}/ui/`);
+    await page.waitForSelector('#token');
+    await accessible(page, 'the question for a token');
+    await page.fill('#token', 'secret');
+    await page.press('#token', 'Enter');
+    await page.waitForFunction(() => /fit the filters/.test(document.getElementById('count').textContent));
+    await page.evaluate(() => sessionStorage.clear());
+    await fail('/collections', 0);
+
     await page.goto(`${base}/ui/train`);
     await page.waitForFunction(() => /finished/.test(document.getElementById('state').textContent));
     await accessible(page, 'training');

@@ -2,6 +2,8 @@
 #include "core/format.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 void dip_format_seconds(double seconds, char *out, size_t capacity)
 {
@@ -45,4 +47,17 @@ void dip_format_bytes(unsigned long long bytes, char *out, size_t capacity)
         unit++;
     }
     snprintf(out, capacity, unit && value < 99.5 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+uint64_t dip_bytes_parse(const char *text)
+{
+    static const char units[] = "kMGT";
+    char *end;
+    double size = strtod(text, &end);
+    while (*end == ' ') end++;
+    const char *unit = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
+    for (const char *u = units; unit && u <= unit; u++) size *= 1000;
+    if (unit) end++;
+    if (*end == 'B') end++;
+    return end != text && !*end && size >= 1 && size < 1e18 ? (uint64_t)size : 0;
 }

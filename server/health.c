@@ -78,7 +78,8 @@ static void write_archive(const dip_service *service, FILE *out)
 static void write_view(dip_service *service, FILE *out)
 {
     const dip_view *view = dip_service_view(service);
-    if (!view) return;
+    dip_service_counts counts;
+    dip_service_count(service, &counts);
     fputs("# HELP dip_index_info The live generation and its model.\n"
           "# TYPE dip_index_info gauge\n"
           "dip_index_info{generation=\"",
@@ -86,18 +87,24 @@ static void write_view(dip_service *service, FILE *out)
     dip_metrics_label(out, view->generation);
     fputs("\",model=\"", out);
     dip_metrics_label(out, view->model);
-    fprintf(
-        out,
-        "\"} 1\n"
-        "# HELP dip_index_bytes Files of the live generation.\n"
-        "# TYPE dip_index_bytes gauge\n"
-        "dip_index_bytes %llu\n"
-        "# HELP dip_index_switches_total States of the archive that went live after the first.\n"
-        "# TYPE dip_index_switches_total counter\n"
-        "dip_index_switches_total %llu\n",
-        (unsigned long long)index_bytes(dip_archive_path(dip_service_archive(service)),
-                                        view->generation),
-        (unsigned long long)(view->number ? view->number - 1 : 0));
+    fprintf(out,
+            "\"} 1\n"
+            "# HELP dip_index_bytes Files of the live generation.\n"
+            "# TYPE dip_index_bytes gauge\n"
+            "dip_index_bytes %llu\n"
+            "# HELP dip_view_switches_total States of the archive that went live after the first.\n"
+            "# TYPE dip_view_switches_total counter\n"
+            "dip_view_switches_total %llu\n"
+            "# HELP dip_view_failures_total New states that could not be opened.\n"
+            "# TYPE dip_view_failures_total counter\n"
+            "dip_view_failures_total %llu\n"
+            "# HELP dip_views_retired Old states that requests still hold.\n"
+            "# TYPE dip_views_retired gauge\n"
+            "dip_views_retired %zu\n",
+            (unsigned long long)index_bytes(dip_archive_path(dip_service_archive(service)),
+                                            view->generation),
+            (unsigned long long)(counts.views - 1), (unsigned long long)counts.failures,
+            counts.retired);
     dip_view_release(view);
 }
 

@@ -163,7 +163,7 @@ static void end_exchange(void *cls, struct MHD_Connection *connection, void **co
     *con_cls = NULL;
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->status == NO_ANSWER)
         dip_metrics_refuse(http->metrics, DIP_REFUSED_BROKEN);
-    dip_pace_turn(http->pace, x->paced, 0);
+    dip_pace_sends(http->pace, x->paced);
     log_exchange(x);
     http->body_bytes -= x->capacity;
     dip_free(x->body);
@@ -399,14 +399,21 @@ static void add_timing(exchange *x, struct MHD_Response *answer)
     add(answer, "Server-Timing", text);
 }
 
+static const char *says(const dip_response *response, const char *name)
+{
+    for (size_t i = 0; i < response->header_count; i++)
+        if (!strcmp(response->headers[i].name, name)) return response->headers[i].value;
+    return NULL;
+}
+
 static void add_headers(exchange *x, struct MHD_Response *answer)
 {
     const dip_response *r = &x->response;
     if (r->content_type) add(answer, "Content-Type", r->content_type);
     for (size_t i = 0; i < r->header_count; i++)
         add(answer, r->headers[i].name, r->headers[i].value);
-    add(answer, "X-Content-Type-Options", "nosniff");
-    add(answer, "Referrer-Policy", "no-referrer");
+    if (!says(r, "X-Content-Type-Options")) add(answer, "X-Content-Type-Options", "nosniff");
+    if (!says(r, "Referrer-Policy")) add(answer, "Referrer-Policy", "no-referrer");
     add(answer, "X-Request-Id", x->id);
     add_timing(x, answer);
     add_origin(x, answer);
@@ -416,13 +423,8 @@ static void add_headers(exchange *x, struct MHD_Response *answer)
 /* RFC 9110, 13.1.2: does the client have what the answer's ETag names? */
 static bool client_has(const exchange *x)
 {
-    const dip_response *r = &x->response;
-    const char *have = x->request.if_none_match;
-    if (!have || r->status != 200) return false;
-    for (size_t i = 0; i < r->header_count; i++)
-        if (!strcmp(r->headers[i].name, "ETag"))
-            return !strcmp(have, "*") || strstr(have, r->headers[i].value);
-    return false;
+    const char *have = x->request.if_none_match, *tag = says(&x->response, "ETag");
+    return have && tag && x->response.status == 200 && (!strcmp(have, "*") || strstr(have, tag));
 }
 
 static enum MHD_Result answer(exchange *x)
@@ -438,7 +440,7 @@ static enum MHD_Result answer(exchange *x)
     r->owned = NULL; /* the answer's now */
     x->seconds = x->whole > 0 ? dip_seconds() - x->whole : 0;
     add_headers(x, made);
-    dip_pace_turn(x->http->pace, x->paced, r->length);
+    dip_pace_takes(x->http->pace, x->paced, r->length);
     enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)r->status, made);
     MHD_destroy_response(made);
     if (result == MHD_YES) {

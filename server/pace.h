@@ -23,14 +23,18 @@ dip_paced *dip_pace_begin(dip_pace *pace, int fd);
 /** To be called before the socket is closed. */
 void dip_pace_end(dip_pace *pace, dip_paced *connection);
 
-/** The client's turn begins: to send a request (0), or to take an answer of so many bytes. */
-void dip_pace_turn(dip_pace *pace, dip_paced *connection, size_t bytes);
+/** The client's turn begins: to send a request, or to take an answer of so many bytes. */
+void dip_pace_sends(dip_pace *pace, dip_paced *connection);
+void dip_pace_takes(dip_pace *pace, dip_paced *connection, size_t bytes);
 /** More bytes of a request came. */
 void dip_pace_more(dip_pace *pace, dip_paced *connection, size_t bytes);
 /** The server's turn: time does not count. */
 void dip_pace_rest(dip_pace *pace, dip_paced *connection);
 
-/** Shuts down what is too slow; the number of those. To be called about every second. */
+/**
+ * Shuts down what is too slow, and what will send no more and still owes a request: an edge-triggered reader may have missed that.
+ * The number of those that were slow. To be called about every second.
+ */
 unsigned dip_pace_sweep(dip_pace *pace);
 
 #endif

@@ -61,8 +61,9 @@ void dip_tool_note_line(void *payload, const char *line);
 bool dip_tool_cancelled(void);
 
 extern const dip_command dip_cmd_init, dip_cmd_simulate, dip_cmd_import, dip_cmd_train,
-    dip_cmd_report, dip_cmd_encode, dip_cmd_align, dip_cmd_index, dip_cmd_query, dip_cmd_explain,
-    dip_cmd_eval, dip_cmd_bench, dip_cmd_info, dip_cmd_verify, dip_cmd_export, dip_cmd_remove;
+    dip_cmd_report, dip_cmd_encode, dip_cmd_align, dip_cmd_index, dip_cmd_query, dip_cmd_serve,
+    dip_cmd_explain, dip_cmd_eval, dip_cmd_bench, dip_cmd_info, dip_cmd_verify, dip_cmd_export,
+    dip_cmd_remove;
 
 /** Rows of an option table whose struct has doubles `recall` and `max_ms`, and AT(). */
 #define DIP_EFFORT_OPTIONS                                                                      \

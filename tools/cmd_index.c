@@ -78,20 +78,6 @@ static const dip_option table[] = {
     {.name = NULL},
 };
 
-/* "8G", "500 MB", "1e9": bytes, by powers of 1000; 0 if it is none. */
-static uint64_t parse_size(const char *text)
-{
-    static const char units[] = "kMGT";
-    char *end;
-    double size = strtod(text, &end);
-    while (*end == ' ') end++;
-    const char *unit = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
-    for (const char *u = units; unit && u <= unit; u++) size *= 1000;
-    if (unit) end++;
-    if (*end == 'B') end++;
-    return end != text && !*end && size >= 1 && size < 1e18 ? (uint64_t)size : 0;
-}
-
 static dip_status print_indexes(const dip_indexing_report *r)
 {
     dip_text_table *t;
@@ -260,7 +246,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
                                      .update = o->update,
                                      .keep = (size_t)o->keep,
                                      .progress = tool->progress};
-    if (o->memory && !(indexing.recipe.memory = parse_size(o->memory)))
+    if (o->memory && !(indexing.recipe.memory = dip_bytes_parse(o->memory)))
         return dip_tool_usage(tool, "--memory '%s' is no size; write it as 500M or 8G", o->memory);
     dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = dip_index_archive(archive, &indexing, &report);

@@ -32,6 +32,7 @@ static const dip_command *const commands[] = {
     &dip_cmd_align,
     &dip_cmd_index,
     &dip_cmd_query,
+    &dip_cmd_serve,
     &dip_cmd_explain,
     &dip_cmd_eval,
     &dip_cmd_bench,

@@ -132,7 +132,7 @@ static void on_interrupt(int number)
 {
     (void)number;
     static const char line[] =
-        "\ndiptych: finishing the batch; press Ctrl-C again to stop at once\n";
+        "\ndiptych: finishing what was begun; press Ctrl-C again to stop at once\n";
     interrupts = 1;
     ssize_t ignored = write(STDERR_FILENO, line, sizeof line - 1);
     (void)ignored;

@@ -42,11 +42,34 @@ static void times_and_bytes(void **state)
     }
 }
 
+static void sizes_that_people_type(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t want;
+    } cases[] = {{"1", 1},
+                 {"500k", 500000},
+                 {"500 KB", 500000},
+                 {"8G", 8000000000},
+                 {"1.5M", 1500000},
+                 {"1e9", 1000000000},
+                 {"", 0},
+                 {"8X", 0},
+                 {"-3", 0},
+                 {"nan", 0},
+                 {"8G8", 0},
+                 {"0", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_true(dip_bytes_parse(cases[i].text) == cases[i].want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_and_their_nouns),
         cmocka_unit_test(times_and_bytes),
+        cmocka_unit_test(sizes_that_people_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,17 +57,29 @@ static dip_status check_query(const dip_query *q)
     return DIP_OK;
 }
 
+/* "s1|s2"; a modality that is named twice is searched once. */
+static dip_status choose_named(run *r, const char *to)
+{
+    while (*to) {
+        char name[DIP_WORD_CAPACITY];
+        int length = (int)strcspn(to, "|"), modality;
+        snprintf(name, sizeof name, "%.*s", length, to);
+        modality = dip_archive_find_modality(r->search->archive, name);
+        if (modality < 0) return dip_modality_unknown(r->search->archive, name);
+        size_t i = 0;
+        while (i < r->target_count && r->targets[i].modality != modality) i++;
+        if (i == r->target_count) r->targets[r->target_count++].modality = modality;
+        to += length + (to[length] == '|');
+    }
+    return r->target_count ? DIP_OK : dip_modality_unknown(r->search->archive, "");
+}
+
 static dip_status choose_targets(run *r)
 {
     const dip_search *search = r->search;
     const char *to = r->query->to;
     size_t all = dip_archive_modality_count(search->archive);
-    if (to && strcmp(to, "all") != 0) {
-        r->targets[0].modality = dip_archive_find_modality(search->archive, to);
-        if (r->targets[0].modality < 0) return dip_modality_unknown(search->archive, to);
-        r->target_count = 1;
-        return DIP_OK;
-    }
+    if (to && strcmp(to, "all") != 0) return choose_named(r, to);
     for (size_t i = 0; i < all; i++) {
         bool own = (int)i == r->probed.modality && all > 1 && !to;
         if (!own && search->sides[i].index) r->targets[r->target_count++].modality = (int)i;
@@ -92,6 +104,22 @@ static dip_status list_allowed(run *r, const uint64_t *rows)
     return status;
 }
 
+/* Leaves of the rows (NULL: all) those of query->only. *rows is owned. */
+static dip_status keep_only(const run *r, uint64_t **rows)
+{
+    const dip_columns *columns = &r->search->columns;
+    uint64_t *kept = dip_calloc(dip_filter_words(columns) + 1, sizeof *kept);
+    if (!kept) return DIP_ENOMEM;
+    for (size_t i = 0; i < r->query->only_count; i++) {
+        size_t row = dip_columns_find(columns, r->query->only[i]);
+        if (row == SIZE_MAX || (*rows && !((*rows)[row / 64] >> row % 64 & 1))) continue;
+        kept[row / 64] |= (uint64_t)1 << row % 64;
+    }
+    dip_free(*rows);
+    *rows = kept;
+    return DIP_OK;
+}
+
 static dip_status apply_filters(run *r)
 {
     dip_filter *filter;
@@ -103,6 +131,7 @@ static dip_status apply_filters(run *r)
         rows = dip_alloc((dip_filter_words(columns) + 1) * sizeof *rows);
         status = rows ? dip_filter_run(filter, rows) : DIP_ENOMEM;
     }
+    if (!status && r->query->only) status = keep_only(r, &rows);
     if (!status) status = list_allowed(r, rows);
     dip_filter_destroy(filter);
     dip_free(rows);

@@ -56,7 +56,8 @@ typedef struct dip_probe {
  */
 typedef struct dip_query {
     const char *
-        to; /* target modality; NULL: every modality but the probe's, or its own if it is the only one; "all" */
+        to; /* target modality, or several, '|'-separated; "all"; NULL: every one but the probe's, or its own if it is
+                       the only one */
     size_t k;   /* hits wanted; default 10 */
     bool exact; /* scan all instead of asking the index */
     double
@@ -73,9 +74,11 @@ typedef struct dip_query {
         intersects; /* GeoJSON: a geometry, Feature or FeatureCollection that hits touch; or NULL */
     const char *
         datetime; /* hits were taken then: a year, month, day, moment, or from/to, ".." being open; or NULL */
-    const char *label;  /* hits carry this label (or one of several, '|'-separated); or NULL */
-    const char *split;  /* hits are of this split (or one of several); or NULL */
-    const char *filter; /* CQL2, as text or as JSON: docs/filters.md; or NULL */
+    const char *label;    /* hits carry this label (or one of several, '|'-separated); or NULL */
+    const char *split;    /* hits are of this split (or one of several); or NULL */
+    const char *filter;   /* CQL2, as text or as JSON: docs/filters.md; or NULL */
+    const uint64_t *only; /* hits are among these tiles, in any order; or NULL */
+    size_t only_count;
     double min_score;   /* only hits that score at least this; default -1: all */
     bool one_per_place; /* of each place the best hit alone */
     double

@@ -349,6 +349,19 @@ dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive
     return status;
 }
 
+dip_status dip_typed_probe_init_sent(dip_typed_probe *out, const dip_archive *archive,
+                                     dip_search *search, const char *word, const uint8_t *bytes,
+                                     size_t length, size_t most_bytes,
+                                     const dip_probe_options *options)
+{
+    *out = (dip_typed_probe){.word = word};
+    dip_draft_init(&out->draft);
+    dip_status status = dip_draft_read_sent(&out->draft, bytes, length, most_bytes);
+    if (!status) status = file_probe(out, archive, search, options);
+    if (status) dip_typed_probe_fini(out);
+    return status;
+}
+
 void dip_typed_probe_fini(dip_typed_probe *probe)
 {
     dip_draft_fini(&probe->draft);

@@ -31,6 +31,11 @@ typedef struct dip_typed_probe {
 dip_status dip_typed_probe_init(dip_typed_probe *out, const dip_archive *archive,
                                 dip_search *search, const char *word,
                                 const dip_probe_options *options);
+/** The same of a GeoTIFF that was sent, of at most `most_bytes` of pixels: dip_raster_read_sent(). `word` is its name. */
+dip_status dip_typed_probe_init_sent(dip_typed_probe *out, const dip_archive *archive,
+                                     dip_search *search, const char *word, const uint8_t *bytes,
+                                     size_t length, size_t most_bytes,
+                                     const dip_probe_options *options);
 void dip_typed_probe_fini(dip_typed_probe *probe);
 
 /** "13.5,48.2" as two numbers; false for anything else. */

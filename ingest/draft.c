@@ -63,16 +63,29 @@ static void take_band(dip_draft *draft, dip_raster *raster, uint32_t band, const
     raster->planes[band].pixels = NULL;
 }
 
+static void take_raster(dip_draft *draft, dip_raster *raster)
+{
+    take_place(&draft->meta, raster);
+    for (uint32_t b = 0; b < raster->band_count; b++)
+        take_band(draft, raster, b, raster->band_name[b]);
+    dip_raster_fini(raster);
+}
+
 dip_status dip_draft_read_raster(dip_draft *draft, const char *path)
 {
     dip_raster raster;
     dip_status status = dip_raster_read(&raster, path);
-    if (status) return status;
-    take_place(&draft->meta, &raster);
-    for (uint32_t b = 0; b < raster.band_count; b++)
-        take_band(draft, &raster, b, raster.band_name[b]);
-    dip_raster_fini(&raster);
-    return DIP_OK;
+    if (!status) take_raster(draft, &raster);
+    return status;
+}
+
+dip_status dip_draft_read_sent(dip_draft *draft, const uint8_t *bytes, size_t length,
+                               size_t most_bytes)
+{
+    dip_raster raster;
+    dip_status status = dip_raster_read_sent(&raster, bytes, length, most_bytes);
+    if (!status) take_raster(draft, &raster);
+    return status;
 }
 
 dip_status dip_draft_read_band(dip_draft *draft, const char *path, const char *name,

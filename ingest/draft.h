@@ -8,6 +8,9 @@ enum { DIP_NAME_MOST = 255 }; /* bytes of a tile's or a place's name */
 
 /** All bands of one raster, with their names, and its georeference and time. */
 dip_status dip_draft_read_raster(dip_draft *draft, const char *path);
+/** The same of a GeoTIFF in memory: dip_raster_read_sent(). */
+dip_status dip_draft_read_sent(dip_draft *draft, const uint8_t *bytes, size_t length,
+                               size_t most_bytes);
 /**
  * Appends the one band of a raster. With `georeference` its place on the ground and its time become the draft's if
  * it is the finest grid so far. Expected failure: DIP_EFORMAT (more than one band), and those of dip_raster_read().

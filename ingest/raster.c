@@ -465,13 +465,70 @@ void dip_raster_fini(dip_raster *raster)
     raster->band_count = 0;
 }
 
-/* ---- writing ---- */
+/* ---- memory ---- */
 
 static void unique_name(char *name, size_t capacity)
 {
     static atomic_ulong counter;
     snprintf(name, capacity, "/vsimem/diptych-%lu", atomic_fetch_add(&counter, 1));
 }
+
+/* II*, MM*, and the same of BigTIFF. */
+static bool is_tiff(const uint8_t *bytes, size_t length)
+{
+    static const char signatures[4][4] = {
+        {'I', 'I', '*', 0}, {'M', 'M', 0, '*'}, {'I', 'I', '+', 0}, {'M', 'M', 0, '+'}};
+    for (size_t i = 0; i < 4 && length >= 8; i++)
+        if (!memcmp(bytes, signatures[i], 4)) return true;
+    return false;
+}
+
+static dip_status check_bytes(GDALDatasetH dataset, size_t most)
+{
+    uint64_t sum = 0;
+    for (int b = 1; b <= GDALGetRasterCount(dataset) && b <= DIP_MAX_BANDS; b++) {
+        int bits = GDALGetDataTypeSizeBytes(GDALGetRasterDataType(GDALGetRasterBand(dataset, b)));
+        sum += (uint64_t)GDALGetRasterXSize(dataset) * (uint64_t)GDALGetRasterYSize(dataset) *
+               (uint64_t)bits;
+    }
+    if (sum <= most) return DIP_OK;
+    return dip_fail(DIP_ENOSPC, "the file has %llu MiB of pixels, %llu may be sent; send a part",
+                    (unsigned long long)(sum >> 20), (unsigned long long)(most >> 20));
+}
+
+dip_status dip_raster_read_sent(dip_raster *out, const uint8_t *bytes, size_t length,
+                                size_t most_bytes)
+{
+    static const char *const drivers[] = {"GTiff", NULL};
+    char name[48];
+    complaint complaints = {0};
+    memset(out, 0, sizeof *out);
+    out->west = out->south = out->east = out->north = NAN;
+    out->time = DIP_NO_TIME;
+    if (!is_tiff(bytes, length))
+        return dip_fail(DIP_EFORMAT,
+                        "what was sent is no GeoTIFF: it does not begin as a TIFF file");
+    dip_raster_init();
+    unique_name(name, sizeof name);
+    CPLPushErrorHandlerEx(keep_first, &complaints);
+    VSILFILE *file = VSIFileFromMemBuffer(name, (GByte *)bytes, length, FALSE);
+    if (file) VSIFCloseL(file);
+    GDALDatasetH dataset = GDALOpenEx(
+        name, GDAL_OF_RASTER | GDAL_OF_READONLY | GDAL_OF_INTERNAL | GDAL_OF_VERBOSE_ERROR, drivers,
+        NULL, NULL);
+    dip_status status = dataset ? check_shape(dataset, "the file")
+                                : dip_fail(DIP_EFORMAT, "the file is damaged or truncated: %s",
+                                           reason(&complaints));
+    if (!status) status = check_bytes(dataset, most_bytes);
+    if (!status) status = read_dataset(out, dataset, "the file", true, &complaints);
+    if (dataset) GDALClose(dataset);
+    VSIUnlink(name);
+    CPLPopErrorHandler();
+    if (status) dip_raster_fini(out);
+    return status;
+}
+
+/* ---- writing ---- */
 
 static dip_status check_planes(const dip_tile *tile, const dip_modality *modality)
 {

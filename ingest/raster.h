@@ -34,6 +34,13 @@ typedef struct dip_raster {
 dip_status dip_raster_read(dip_raster *out, const char *path);
 /** The same without georeference and time, which cost as much as the pixels of a small tile. */
 dip_status dip_raster_read_pixels(dip_raster *out, const char *path);
+/**
+ * A GeoTIFF in memory, as somebody sent it: by its first bytes it is one, nothing but GDAL's driver for GeoTIFF opens it, and
+ * what it names outside of itself is not followed. Expected failures: DIP_EFORMAT (no TIFF; damaged), DIP_ENOSPC (more than
+ * `most_bytes` of pixels).
+ */
+dip_status dip_raster_read_sent(dip_raster *out, const uint8_t *bytes, size_t length,
+                                size_t most_bytes);
 void dip_raster_fini(dip_raster *raster);
 
 /** Corners of a footprint in degrees WGS84. */

@@ -12,6 +12,7 @@
 #include "core/when.h"
 #include "search/browse.h"
 #include "server/ask.h"
+#include "server/similar.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -258,10 +259,15 @@ void dip_serve_search(void *context, const dip_request *request, dip_response *r
     }
     status = choose_modalities(dip_service_archive(context), ask.collections, ask.collection_count,
                                &modalities);
-    if (status)
+    if (status) {
         dip_response_fail_status(response, status);
-    else
+    } else if (ask.similar) {
+        const dip_view *view = dip_service_view(context);
+        dip_serve_similar(context, view, request, &ask, response);
+        dip_view_release(view);
+    } else {
         browse(context, request, &ask, modalities, NULL, response);
+    }
     dip_ask_fini(&ask);
 }
 

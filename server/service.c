@@ -18,6 +18,8 @@
 #include "core/mem.h"
 #include "core/status.h"
 #include "search/engine.h"
+#include "server/encode.h"
+#include "server/saved.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -53,6 +55,7 @@ struct dip_service {
     pthread_cond_t changed; /* a view has lost its last user, or the service closes */
     live_view *live, *retired;
     dip_service_counts counts;
+    dip_keep *uploads, *saved;
     bool closing, watching;
     pthread_t watcher;
     /* of the watcher alone */
@@ -263,6 +266,23 @@ static dip_status settle(dip_service *service, const dip_service_options *option
     return service->path && service->license ? DIP_OK : DIP_ENOMEM;
 }
 
+static dip_status create_keeps(dip_service *service)
+{
+    double seconds = service->options.saved_hours * 3600;
+    dip_keep_options uploads = {.prefix = "t-",
+                                .most = DIP_UPLOAD_MOST,
+                                .most_bytes = DIP_UPLOAD_BYTES,
+                                .seconds = seconds,
+                                .free_thing = dip_upload_free};
+    dip_keep_options saved = {.prefix = "q-",
+                              .most = DIP_SAVED_MOST,
+                              .most_bytes = DIP_SAVED_BYTES,
+                              .seconds = seconds,
+                              .free_thing = dip_saved_free};
+    dip_status status = dip_keep_create(&service->uploads, &uploads);
+    return status ? status : dip_keep_create(&service->saved, &saved);
+}
+
 static dip_status open_first(dip_service *service)
 {
     live_view *view;
@@ -287,6 +307,7 @@ dip_status dip_service_open(dip_service **out, const dip_service_options *option
     pthread_cond_init(&service->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     dip_status status = settle(service, options);
+    if (!status) status = create_keeps(service);
     if (!status) status = dip_archive_open(&service->archive, service->path, DIP_ARCHIVE_READ);
     if (!status) status = open_first(service);
     if (status)
@@ -322,6 +343,8 @@ void dip_service_close(dip_service *service)
     pthread_mutex_unlock(&service->lock);
     if (service->watching) pthread_join(service->watcher, NULL);
     close_views(service);
+    dip_keep_destroy(service->uploads);
+    dip_keep_destroy(service->saved);
     dip_archive_close(service->archive);
     pthread_cond_destroy(&service->changed);
     pthread_mutex_destroy(&service->lock);
@@ -345,3 +368,7 @@ void dip_service_count(dip_service *service, dip_service_counts *out)
     for (const live_view *view = service->retired; view; view = view->next) out->retired++;
     pthread_mutex_unlock(&service->lock);
 }
+
+dip_keep *dip_service_uploads(const dip_service *service) { return service->uploads; }
+
+dip_keep *dip_service_saved(const dip_service *service) { return service->saved; }

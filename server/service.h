@@ -57,6 +57,10 @@ typedef struct dip_service_counts {
 
 void dip_service_count(dip_service *service, dip_service_counts *out);
 
+/** What clients left: tiles that were sent (dip_upload of encode.h), and saved queries (saved.h). */
+struct dip_keep *dip_service_uploads(const dip_service *service);
+struct dip_keep *dip_service_saved(const dip_service *service);
+
 /** All routes of the server, for dip_http_start() with the service as context. */
 const dip_route *dip_service_routes(size_t *count);
 
@@ -69,8 +73,8 @@ dip_handler dip_serve_landing, dip_serve_conformance, dip_serve_collections, dip
 /* assets.c: a tile as files. */
 dip_handler dip_serve_thumbnail, dip_serve_visual, dip_serve_band, dip_serve_embedding;
 /* encode.c, saved.c, explain.c */
-dip_handler dip_serve_encode, dip_serve_save_query, dip_serve_saved_queries, dip_serve_drop_query,
-    dip_serve_explain;
+dip_handler dip_serve_encode, dip_serve_sent_thumbnail, dip_serve_save_query,
+    dip_serve_saved_queries, dip_serve_drop_query, dip_serve_explain;
 /* page.c: files of the web page; runs.c: trainings as they go. */
 dip_handler dip_serve_page, dip_serve_runs, dip_serve_run;
 /* health.c */

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Embeddings of real tiles in int8 beside those in bfloat16: every cosine, the same bytes on one thread, and what is encoded anew.
+# ctest: no-tsan
 set -eu
 diptych=$(realpath "${DIPTYCH:?DIPTYCH must name the program}")
 here=$(cd "$(dirname "$0")" && pwd)

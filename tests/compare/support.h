@@ -2,31 +2,9 @@
 #ifndef TESTS_COMPARE_SUPPORT_H
 #define TESTS_COMPARE_SUPPORT_H
 
-#include "core/status.h"
+#include "tests/checks.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define assert_ok(call)                                                                         \
-    do {                                                                                        \
-        dip_status status_ = (call);                                                            \
-        if (status_) fail_msg("%s: %s: %s", #call, dip_status_name(status_), dip_last_error()); \
-    } while (0)
-
-/** The code, and a line that has `part` in it. */
-#define assert_fails(call, code, part)                                        \
-    do {                                                                      \
-        dip_error_clear();                                                    \
-        assert_int_equal((call), (code));                                     \
-        if (!strstr(dip_last_error(), (part)))                                \
-            fail_msg("'%s' does not mention '%s'", dip_last_error(), (part)); \
-    } while (0)
 
 /** An empty folder of this process, and a path in it; the path is borrowed until the next but seven calls. */
 const char *support_folder(void);

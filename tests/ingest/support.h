@@ -2,19 +2,13 @@
 #ifndef TESTS_INGEST_SUPPORT_H
 #define TESTS_INGEST_SUPPORT_H
 
+#include "tests/checks.h"
+
 #include <diptych/archive.h>
 
-#include "core/status.h"
 #include "ingest/import.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 /** An empty folder of this process, made on first use and removed by support_cleanup(). Borrowed. */
 const char *support_folder(void);
@@ -58,20 +52,5 @@ dip_status support_import(dip_archive *archive, const char *source, support_line
                           dip_import_report *report);
 /** An `refused` callback; payload is a support_lines. */
 void support_keep_line(void *payload, const char *line);
-
-/** `call` fails with `code`, and its line has `words`. */
-#define assert_fails(call, code, words)                               \
-    do {                                                              \
-        dip_error_clear();                                            \
-        assert_int_equal(call, code);                                 \
-        if (!strstr(dip_last_error(), words))                         \
-            fail_msg("'%s' is not in '%s'", words, dip_last_error()); \
-    } while (0)
-
-/** `call` succeeds; if not, its line is shown. */
-#define assert_ok(call)                                               \
-    do {                                                              \
-        if (call) fail_msg("%s failed: %s", #call, dip_last_error()); \
-    } while (0)
 
 #endif

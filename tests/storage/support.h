@@ -2,30 +2,11 @@
 #ifndef TESTS_STORAGE_SUPPORT_H
 #define TESTS_STORAGE_SUPPORT_H
 
+#include "tests/checks.h"
+
 #include <diptych/archive.h>
 
 #include "core/rng.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#define assert_ok(call)                                                                         \
-    do {                                                                                        \
-        dip_status status_ = (call);                                                            \
-        if (status_) fail_msg("%s: %s: %s", #call, dip_status_name(status_), dip_last_error()); \
-    } while (0)
-
-/** The code, and a line that has `part` in it. */
-#define assert_fails(call, code, part)                                        \
-    do {                                                                      \
-        assert_int_equal((call), (code));                                     \
-        if (!strstr(dip_last_error(), (part)))                                \
-            fail_msg("'%s' does not mention '%s'", dip_last_error(), (part)); \
-    } while (0)
 
 /** cmocka set-up and tear-down: *state is the path of a new empty folder, removed afterwards. */
 int make_folder(void **state);

@@ -29,6 +29,7 @@ static const dip_route routes[] = {
     {"POST", "/search", dip_serve_search, false},
 
     {"POST", "/encode", dip_serve_encode, false},
+    {"GET", "/encode/{}/thumbnail", dip_serve_sent_thumbnail, false},
     {"GET", "/queries", dip_serve_saved_queries, false},
     {"POST", "/queries", dip_serve_save_query, false},
     {"DELETE", "/queries/{}", dip_serve_drop_query, false},

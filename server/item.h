@@ -51,9 +51,21 @@ char *dip_path_encode(const char *text);
 struct dip_ask;
 /** "timeStamp", "numberMatched" and "numberReturned" of a page of items. */
 void dip_page_counts(dip_json *json, uint64_t matched, size_t returned);
+/** "self", "root" and, unless it is NULL, "collection" of a page of items, as elements of an array. */
+void dip_page_links(dip_json *json, const dip_request *request, const char *collection);
 /** The link to the next page, as an element of an array: the request again, with that token in place of its own. */
 void dip_page_next(dip_json *json, const dip_request *request, const struct dip_ask *ask,
                    const char *token);
+
+/** What a page ends with, and the next one begins behind; DIP_NO_ID: the first page. Expected failure: DIP_EINVAL. */
+enum { DIP_TOKEN_CAPACITY = 32 };
+void dip_token_print(char token[DIP_TOKEN_CAPACITY], uint64_t last);
+dip_status dip_token_parse(const char *token, uint64_t *after);
+
+struct dip_extent;
+/** "extent" of a collection, and its "links". */
+void dip_extent_write(dip_json *json, const struct dip_extent *extent);
+void dip_collection_links(dip_json *json, const char *base, const char *collection);
 
 /** A collection that the archive does not have: DIP_ENOENT, with a line that names those there are. */
 dip_status dip_collection_find(const dip_archive *archive, const char *collection,

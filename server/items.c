@@ -2,7 +2,7 @@
  * Items: one by its name, those of a collection, and the search over all, as pages of a GeoJSON FeatureCollection.
  *
  * Without similarity the order is that of the tiles' ids, and the token of a page is the last id of the page before
- * (search/browse.h). A search with similarity is answered by similar.c, and the items of a saved query by saved.c.
+ * (search/browse.h). A search with similarity is answered by similar.c, and the items of a saved query by virtual.c.
  */
 #define _GNU_SOURCE
 #include "server/item.h"
@@ -13,6 +13,7 @@
 #include "search/browse.h"
 #include "server/ask.h"
 #include "server/similar.h"
+#include "server/virtual.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,19 +22,19 @@
 
 /* ---- tokens ---- */
 
-static void print_token(char *out, size_t capacity, uint64_t last)
+void dip_token_print(char token[DIP_TOKEN_CAPACITY], uint64_t last)
 {
-    snprintf(out, capacity, "after-%llx", (unsigned long long)last);
+    snprintf(token, DIP_TOKEN_CAPACITY, "after-%llx", (unsigned long long)last);
 }
 
-static dip_status parse_token(const char *token, uint64_t *after)
+dip_status dip_token_parse(const char *token, uint64_t *after)
 {
-    char *end = NULL, again[32] = "";
+    char *end = NULL, again[DIP_TOKEN_CAPACITY] = "";
     *after = DIP_NO_ID;
     if (!token) return DIP_OK;
     if (!strncmp(token, "after-", 6)) {
         *after = strtoull(token + 6, &end, 16);
-        print_token(again, sizeof again, *after);
+        dip_token_print(again, *after);
     }
     if (!end || strcmp(again, token) || *after == DIP_NO_ID)
         return dip_fail(DIP_EINVAL,
@@ -86,7 +87,7 @@ static dip_status list(const dip_archive *archive, const dip_view *view, const d
         .filters = &filters, .modalities = modalities, .limit = ask->limit};
     uint64_t *only = NULL;
     *out = (dip_listing){0};
-    dip_status status = parse_token(ask->token, &options.after);
+    dip_status status = dip_token_parse(ask->token, &options.after);
     if (!status && ask->ids) {
         status = find_named(archive, ask, modalities, &only, &options.only_count);
         options.only = only;
@@ -150,20 +151,25 @@ void dip_page_next(dip_json *j, const dip_request *request, const dip_ask *ask, 
     dip_free(query);
 }
 
-static void write_links(dip_json *j, const dip_request *request, const dip_ask *ask,
-                        const char *collection, const dip_listing *listing)
+void dip_page_links(dip_json *j, const dip_request *request, const char *collection)
 {
     bool query = *request->query_string != '\0';
-    dip_json_array(j, "links");
     dip_item_link(j, "self", DIP_TYPE_GEOJSON, NULL, "%s%s%s%s", request->base, request->path,
                   query ? "?" : "", request->query_string);
     dip_item_link(j, "root", DIP_TYPE_JSON, NULL, "%s/", request->base);
     if (collection)
         dip_item_link(j, "collection", DIP_TYPE_JSON, NULL, "%s/collections/%s", request->base,
                       collection);
+}
+
+static void write_links(dip_json *j, const dip_request *request, const dip_ask *ask,
+                        const char *collection, const dip_listing *listing)
+{
+    dip_json_array(j, "links");
+    dip_page_links(j, request, collection);
     if (listing->more && listing->count) {
-        char token[32];
-        print_token(token, sizeof token, listing->ids[listing->count - 1]);
+        char token[DIP_TOKEN_CAPACITY];
+        dip_token_print(token, listing->ids[listing->count - 1]);
         dip_page_next(j, request, ask, token);
     }
     dip_json_end(j);
@@ -274,21 +280,30 @@ void dip_serve_search(void *context, const dip_request *request, dip_response *r
 void dip_serve_items(void *context, const dip_request *request, dip_response *response)
 {
     const dip_service_options *settings = dip_service_settings(context);
-    uint32_t modality;
+    const char *collection = request->part[0];
+    bool saved = dip_virtual_is(collection);
+    uint32_t modality = 0;
     dip_ask ask;
     dip_status status =
-        dip_collection_find(dip_service_archive(context), request->part[0], &modality);
+        saved ? DIP_OK : dip_collection_find(dip_service_archive(context), collection, &modality);
     if (!status) status = dip_ask_parse(&ask, request, DIP_ASK_LIMIT, settings->most_items);
     if (status) {
         dip_response_fail_status(response, status);
         return;
     }
-    browse(context, request, &ask, 1u << modality, request->part[0], response);
+    if (saved)
+        dip_virtual_items(context, request, &ask, collection, response);
+    else
+        browse(context, request, &ask, 1u << modality, collection, response);
     dip_ask_fini(&ask);
 }
 
 void dip_serve_item(void *context, const dip_request *request, dip_response *response)
 {
+    if (dip_virtual_is(request->part[0])) {
+        dip_virtual_item(context, request, request->part[0], request->part[1], response);
+        return;
+    }
     const dip_archive *archive = dip_service_archive(context);
     const dip_view *view = dip_service_view(context);
     dip_item_context items;

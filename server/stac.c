@@ -9,6 +9,7 @@
 #include "core/when.h"
 #include "front/picture.h"
 #include "search/browse.h"
+#include "server/virtual.h"
 
 #include <math.h>
 #include <string.h>
@@ -104,9 +105,16 @@ static dip_status write_landing(dip_json *j, dip_service *service, const dip_req
         const char *name = dip_archive_modality(archive, i)->name;
         dip_item_link(j, "child", DIP_TYPE_JSON, name, "%s/collections/%s", base, name);
     }
+    char(*saved)[DIP_KEEP_ID] = NULL;
+    size_t saved_count = 0;
+    dip_status status = dip_saved_list(service, &saved, &saved_count);
+    for (size_t i = 0; i < saved_count && !status; i++)
+        dip_item_link(j, "child", DIP_TYPE_JSON, "saved query", "%s/collections/%s", base,
+                      saved[i]);
+    dip_free(saved);
     dip_item_link(j, "preview", DIP_TYPE_HTML, "search in a browser", "%s/ui/", base);
     dip_json_end(j);
-    return DIP_OK;
+    return status;
 }
 
 void dip_serve_landing(void *context, const dip_request *request, dip_response *response)
@@ -131,7 +139,7 @@ void dip_serve_conformance(void *context, const dip_request *request, dip_respon
 
 /* ---- collections ---- */
 
-static void write_extent(dip_json *j, const dip_extent *extent)
+void dip_extent_write(dip_json *j, const dip_extent *extent)
 {
     bool known = !isnan(extent->west);
     const double box[4] = {known ? extent->west : -180, known ? extent->south : -90,
@@ -245,7 +253,7 @@ static void write_item_assets(dip_json *j, const dip_modality *modality, size_t 
     dip_json_end(j);
 }
 
-static void write_collection_links(dip_json *j, const char *base, const char *name)
+void dip_collection_links(dip_json *j, const char *base, const char *name)
 {
     dip_json_array(j, "links");
     dip_item_link(j, "self", DIP_TYPE_JSON, NULL, "%s/collections/%s", base, name);
@@ -278,7 +286,7 @@ static dip_status write_members(dip_json *j, const dip_item_context *items, dip_
     dip_json_text(j, "description", description ? description : modality->name);
     dip_json_text(j, "license", dip_service_settings(service)->license);
     dip_json_text(j, "itemType", "feature");
-    write_extent(j, &extent);
+    dip_extent_write(j, &extent);
     write_summaries(j, modality, &extent);
     dip_json_count(j, "dip:tiles", extent.tiles);
     write_tally(j, "dip:labels", extent.labels, extent.label_count);
@@ -290,10 +298,34 @@ static dip_status write_members(dip_json *j, const dip_item_context *items, dip_
         dip_json_text(j, "data_type", "float32");
     }
     write_item_assets(j, modality, items->dim[position]);
-    write_collection_links(j, items->base, modality->name);
+    dip_collection_links(j, items->base, modality->name);
     dip_free(description);
     dip_extent_fini(&extent);
     return DIP_OK;
+}
+
+/* One that went away meanwhile is passed over. */
+static dip_status write_saved(dip_json *j, dip_service *service, const dip_view *view,
+                              const dip_item_context *items)
+{
+    char(*ids)[DIP_KEEP_ID] = NULL;
+    size_t count = 0;
+    dip_status status = dip_saved_list(service, &ids, &count);
+    for (size_t i = 0; i < count && !status; i++) {
+        dip_saved_hits hits;
+        status = dip_saved_read(service, view, ids[i], &hits);
+        if (status == DIP_ENOENT) {
+            status = DIP_OK;
+            continue;
+        }
+        if (status) break;
+        dip_json_object(j, NULL);
+        dip_virtual_describe(j, service, items->base, ids[i], &hits);
+        dip_json_end(j);
+        dip_saved_hits_fini(&hits);
+    }
+    dip_free(ids);
+    return status;
 }
 
 static dip_status write_collections(dip_json *j, dip_service *service, const dip_request *request,
@@ -308,6 +340,7 @@ static dip_status write_collections(dip_json *j, dip_service *service, const dip
         status = write_members(j, &items, service, view, m);
         if (!status) dip_json_end(j);
     }
+    if (!status) status = write_saved(j, service, view, &items);
     if (status) return status;
     dip_json_end(j);
     dip_json_array(j, "links");
@@ -328,6 +361,14 @@ static dip_status write_collection(dip_json *j, dip_service *service, const dip_
     dip_item_context items;
     uint32_t modality;
     dip_status status = dip_item_context_init(&items, service, view, request);
+    if (!status && dip_virtual_is(request->part[0])) {
+        dip_saved_hits hits;
+        status = dip_saved_read(service, view, request->part[0], &hits);
+        if (status) return status;
+        dip_virtual_describe(j, service, items.base, request->part[0], &hits);
+        dip_saved_hits_fini(&hits);
+        return DIP_OK;
+    }
     if (!status) status = dip_collection_find(items.archive, request->part[0], &modality);
     return status ? status : write_members(j, &items, service, view, modality);
 }
@@ -433,7 +474,7 @@ static dip_status write_queryables(dip_json *j, dip_service *service, const dip_
     size_t count = dip_archive_modality_count(archive);
     uint32_t from = 0, to = (uint32_t)count;
     dip_status status = DIP_OK;
-    if (request->part[0]) {
+    if (request->part[0] && !dip_virtual_is(request->part[0])) {
         status = dip_collection_find(archive, request->part[0], &from);
         to = from + 1;
     }

@@ -2,7 +2,7 @@
 
 import 'ol/ol.css';
 import './style.css';
-import { ask, itemName, item as getItem, post, splitName } from './api.js';
+import { address, ask, itemName, item as getItem, post, splitName } from './api.js';
 import { asCurl, asProgram, asPystac } from './copy.js';
 import { $, button, fill, isDialogOpen, make, openDialog } from './dom.js';
 import { explanation } from './explain.js';
@@ -12,6 +12,7 @@ import { selectCard, showCards } from './results.js';
 import { empty, fromHash, isSimilarity, parseBox, toHash, toSearch } from './state.js';
 import { isSimulated, picture, when } from './tile.js';
 
+const sent = 'queries'; // collection of the files that were sent
 const browsed = 1000; // tiles of a collection that the map, the dates and the labels know of
 let state = fromHash(location.hash);
 let collections = [];
@@ -20,6 +21,7 @@ let hits = [];
 let probe = null;
 let running = null;
 
+const canExplain = () => Boolean(probe && probe.collection !== sent);
 const collectionNames = () => collections.filter((one) => !one.id.startsWith('q-')).map((one) => one.id);
 
 function fault(error, advice) {
@@ -46,7 +48,15 @@ function fieldsFromState() {
 async function loadProbe() {
     if (!state.item) return null;
     if (probe && itemName(probe) === state.item) return probe;
-    return getItem(state.item);
+    try {
+        return await getItem(state.item);
+    } catch (error) {
+        const [collection, id] = splitName(state.item);
+        if (collection !== sent || error.status !== 404) throw error;
+        /* The server keeps of a file what a search needs, and a picture. */
+        const href = address(`encode/${encodeURIComponent(id)}/thumbnail`);
+        return { id, collection, properties: {}, assets: { thumbnail: { href } } };
+    }
 }
 
 function showProbeCard() {
@@ -55,8 +65,8 @@ function showProbeCard() {
         return;
     }
     fill($('probe'), make('div', { class: 'probe' }, picture(probe),
-        make('div', {}, make('strong', { class: 'name' }, probe.id),
-            make('div', { class: 'quiet' }, [probe.collection, when(probe)].filter(Boolean).join(' · ')),
+        make('div', {}, make('strong', { class: 'name' }, probe.title ?? (probe.collection === sent ? 'A file that was sent' : probe.id)),
+            make('div', { class: 'quiet' }, probe.collection === sent ? probe.properties.modality ?? '' : [probe.collection, when(probe)].filter(Boolean).join(' · ')),
             isSimulated(probe) ? make('span', { class: 'chip simulated' }, 'simulated') : null,
             button('Remove', () => change({ item: '' })))));
 }
@@ -119,9 +129,9 @@ function showNothingAsked() {
 }
 
 function showAnswer(milliseconds) {
-    const actionsNow = { ...actions, explainable: Boolean(probe) };
+    const actionsNow = { ...actions, explainable: canExplain() };
+    showHits(hits); /* gives the scores their colours */
     showCards(hits, state, actionsNow);
-    showHits(hits);
     $('count').textContent = hits.length
         ? `${hits.length} ${hits.length === 1 ? 'hit' : 'hits'}, ${Math.round(milliseconds)} ms`
         : 'No tile fits. Widen the box or the dates, or take the label away.';
@@ -175,11 +185,12 @@ async function upload(file) {
     if (!file) return;
     fill($('fault'));
     $('count').textContent = `Reading ${file.name}…`;
+    const bands = $('bands').value.trim();
     try {
-        const answer = await ask('encode', { method: 'POST', headers: { 'Content-Type': 'image/tiff' }, body: file });
+        const answer = await ask(`encode${bands ? `?bands=${encodeURIComponent(bands)}` : ''}`, { method: 'POST', headers: { 'Content-Type': 'image/tiff' }, body: file });
         const made = answer.item ?? answer;
         const name = typeof made === 'string' ? made : itemName(made);
-        probe = typeof made === 'string' ? null : made;
+        probe = typeof made === 'string' ? null : { ...made, title: file.name };
         const others = collectionNames().filter((one) => one !== (probe?.properties?.modality ?? splitName(name)[0]));
         change({ item: name, positive: [], negative: [], collections: state.collections.length ? state.collections : others });
     } catch (error) {
@@ -241,7 +252,7 @@ const keys = [
     ['k', 'previous hit', () => look(state.at - 1)],
     ['+', 'more like this hit', () => hits[state.at] && actions.plus(hits[state.at])],
     ['-', 'less like this hit', () => hits[state.at] && actions.minus(hits[state.at])],
-    ['e', 'explain this hit', () => probe && hits[state.at] && actions.explain(hits[state.at])],
+    ['e', 'explain this hit', () => canExplain() && hits[state.at] && actions.explain(hits[state.at])],
     ['?', 'this list', () => showHelp()],
 ];
 

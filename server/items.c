@@ -99,10 +99,10 @@ static dip_status list(const dip_archive *archive, const dip_view *view, const d
 
 /* ---- a page ---- */
 
-/* The query string without its token. */
+/* The query string without its token, and a '&' behind each parameter: the last may have had none. */
 static char *without_token(const char *query)
 {
-    char *out = dip_alloc(strlen(query) + 1), *to = out;
+    char *out = dip_alloc(strlen(query) + 2), *to = out;
     if (!out) return NULL;
     while (*query) {
         size_t length = strcspn(query, "&");

@@ -26,7 +26,8 @@ cp secret.txt a/secret.txt
 server=$!
 url=
 for _ in $(seq 300); do
-    url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' started | head -1) && break
+    url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' started | head -1)
+    [ -z "$url" ] || break
     kill -0 "$server" 2>/dev/null || { cat err >&2; exit 1; }
     sleep 0.1
 done

@@ -1,43 +1,66 @@
 /*
  * GET /explain?a=collection/id&b=collection/id: why two items score what they score, as JSON or (format=png) as a picture; see
- * docs/explain.md. The encoder is taken in slices, so an encoding that came later does not wait for all of it.
+ * docs/explain.md. Items of collection "queries" are what POST /encode keeps. The encoder is taken in slices, so an encoding that came later does not wait for all of it.
  */
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/status.h"
 #include "front/explain.h"
 #include "ingest/raster.h"
-#include "server/service.h"
+#include "server/encode.h"
+#include "server/item.h"
 
 #include <string.h>
 
 typedef struct work {
+    const dip_service *service;
     const dip_archive *archive;
     const dip_view *view;
     const dip_request *request;
+    dip_upload *held[2]; /* what was sent; or NULL */
     bool png;
 } work;
 
+/* A tile that was sent: by its pixels, so that there is a map. */
+static dip_status hold_upload(work *w, int side, const char *id, dip_probe *out)
+{
+    dip_upload *upload = w->held[side] = dip_keep_hold(dip_service_uploads(w->service), id);
+    if (!upload)
+        return dip_fail(DIP_ENOENT,
+                        "there is no item 'queries/%.60s', or its time is over; send it again by "
+                        "POST /encode",
+                        id);
+    *out = (dip_probe){
+        .kind = DIP_PROBE_PIXELS, .tile = &upload->source.tile, .modality = upload->modality.name};
+    return DIP_OK;
+}
+
 /* "collection/id": all behind the first slash is the id. */
-static dip_status find_item(const work *w, const char *name, dip_probe *out)
+static dip_status take_item(work *w, int side, const char *item, dip_probe *out)
 {
     char collection[DIP_WORD_CAPACITY];
-    const char *item = dip_request_query(w->request, name);
     const char *slash = item ? strchr(item, '/') : NULL;
     if (!slash || !slash[1])
-        return dip_fail(DIP_EINVAL, "%s: %s; name an item as collection/id", name,
+        return dip_fail(DIP_EINVAL, "%s; name an item as collection/id",
                         item ? "there is no slash with an id behind it" : "it is missing");
     const size_t length = (size_t)(slash - item);
-    if (length < sizeof collection) {
-        memcpy(collection, item, length);
-        collection[length] = '\0';
+    if (length >= sizeof collection)
+        return dip_fail(DIP_ENOENT, "no collection '%.*s'", (int)length, item);
+    memcpy(collection, item, length);
+    collection[length] = '\0';
+    if (!strcmp(collection, "queries")) return hold_upload(w, side, slash + 1, out);
+    *out = (dip_probe){.kind = DIP_PROBE_TILE};
+    return dip_item_find(w->archive, collection, slash + 1, &out->id);
+}
+
+static dip_status take_items(work *w, dip_probe probe[2])
+{
+    static const char *const names[2] = {"a", "b"};
+    for (int side = 0; side < 2; side++) {
+        dip_status status =
+            take_item(w, side, dip_request_query(w->request, names[side]), &probe[side]);
+        if (status) return dip_fail_prefix(status, "%s", names[side]);
     }
-    int modality =
-        length < sizeof collection ? dip_archive_find_modality(w->archive, collection) : -1;
-    out->kind = DIP_PROBE_TILE;
-    if (modality < 0 ||
-        dip_archive_find_tile(w->archive, (uint32_t)modality, slash + 1, &out->id) == DIP_ENOENT)
-        return dip_fail(DIP_ENOENT, "%s: there is no item '%.200s'", name, item);
     return DIP_OK;
 }
 
@@ -68,12 +91,11 @@ static dip_status answer(const work *w, const dip_explanation *e, dip_response *
 
 static dip_status explain(work *w, dip_response *response)
 {
-    dip_probe probe[2] = {{.id = DIP_NO_ID}, {.id = DIP_NO_ID}};
+    dip_probe probe[2];
     dip_explanation e;
     double begin = dip_seconds();
     dip_status status = choose_format(w);
-    if (!status) status = find_item(w, "a", &probe[0]);
-    if (!status) status = find_item(w, "b", &probe[1]);
+    if (!status) status = take_items(w, probe);
     begin = dip_request_stage(w->request, DIP_STAGE_PARSE, begin);
     if (!status) status = dip_explain(w->view->search, &probe[0], &probe[1], &e);
     begin = dip_request_stage(w->request, DIP_STAGE_ENCODE, begin);
@@ -88,10 +110,13 @@ void dip_serve_explain(void *context, const dip_request *request, dip_response *
 {
     dip_service *service = context;
     dip_raster_init();
-    work w = {.archive = dip_service_archive(service),
+    work w = {.service = service,
+              .archive = dip_service_archive(service),
               .view = dip_service_view(service),
               .request = request};
     dip_status status = explain(&w, response);
+    for (int side = 0; side < 2; side++)
+        if (w.held[side]) dip_keep_release(dip_service_uploads(service), w.held[side]);
     dip_view_release(w.view);
     if (status)
         dip_response_fail_status(response, status);

@@ -2,6 +2,7 @@
 #include "tests/search/support.h"
 
 #include "core/mem.h"
+#include "server/encode.h"
 #include "server/service.h"
 
 #include <pthread.h>
@@ -88,6 +89,30 @@ static void test_picture(void **state)
     close_world(&w);
 }
 
+/* What POST /encode keeps is explained as the stored tile that it is a copy of. */
+static void test_what_was_sent(void **state)
+{
+    world w;
+    char id[DIP_KEEP_ID], query[100];
+    dip_tile *tile;
+    (void)state;
+    open_world(&w, true);
+    assert_ok(dip_archive_tile(w.f.archive, w.f.id[S1][4], &tile));
+    dip_upload *upload = dip_calloc(1, sizeof *upload);
+    upload->source.tile = *tile;
+    snprintf(upload->modality.name, sizeof upload->modality.name, "s1");
+    assert_ok(dip_keep_add(dip_service_uploads(w.service), upload, 1, id));
+    snprintf(query, sizeof query, "a=queries/%s&b=s1/p4", id);
+    dip_response r = ask(&w, query);
+    char *text = text_of(&r);
+    if (r.status != 200 || !strstr(text, "\"score\":1.0000") || !strstr(text, "\"a\":[[1.000"))
+        fail_msg("%d %s", r.status, text);
+    dip_free(text);
+    dip_response_fini(&r);
+    close_world(&w);
+    dip_tile_free(tile);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -98,10 +123,11 @@ static void test_refusals(void **state)
         {"a=s1/p4", "b: it is missing", 400},
         {"a=p4&b=s2/p6", "no slash", 400},
         {"a=s1/&b=s2/p6", "no slash with an id", 400},
-        {"a=s1/p4&b=s2/nothing", "b: there is no item 's2/nothing'", 404},
-        {"a=s9/p4&b=s2/p6", "a: there is no item 's9/p4'", 404},
-        {"a=s1/../../etc/passwd&b=s2/p6", "there is no item", 404},
-        {"a=a-name-that-is-longer-than-any-modality-can-be/p4&b=s2/p6", "there is no item", 404},
+        {"a=s1/p4&b=s2/nothing", "b: ", 404},
+        {"a=s9/p4&b=s2/p6", "a: no collection 's9'", 404},
+        {"a=s1/../../etc/passwd&b=s2/p6", "a: ", 404},
+        {"a=a-name-that-is-longer-than-any-modality-can-be/p4&b=s2/p6", "no collection", 404},
+        {"a=s1/p4&b=queries/q-unknown", "send it again by POST /encode", 404},
         {"a=s1/p4&b=s2/p6&format=gif", "neither json nor png", 400},
         {"a=s1/p4%00x&b=s2/p6", "", 400},
     };
@@ -169,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_picture),
+        cmocka_unit_test(test_what_was_sent),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_without_an_index),
         cmocka_unit_test(test_several_at_a_time),

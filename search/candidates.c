@@ -45,9 +45,49 @@ static dip_status need_embeddings(dip_search *search, int target, dip_side *side
     return status;
 }
 
+/* A query that is compared with all of a modality; those that wait are compared in one pass over the vectors. */
+typedef struct scan_job {
+    const dip_scan *scan;
+    const float *vector;
+    size_t k;
+    uint64_t *ids;
+    float *scores;
+} scan_job;
+
+static bool same_scan(const void *a, const void *b)
+{
+    const scan_job *x = a, *y = b;
+    return x->scan->vectors == y->scan->vectors && x->k == y->k;
+}
+
+/* What a query finds does not depend on the others of its pass: scan.h. */
+static dip_status compare_all(const void *const *jobs, size_t n)
+{
+    const scan_job *first = jobs[0];
+    size_t dim = first->scan->dim, k = first->k;
+    if (n == 1) return dip_scan_run(first->scan, first->vector, 1, k, first->ids, first->scores);
+    float *vectors = dip_alloc_aligned(n * dim * sizeof *vectors);
+    uint64_t *ids = dip_alloc((n * k + 1) * sizeof *ids);
+    float *scores = dip_alloc((n * k + 1) * sizeof *scores);
+    dip_status status = vectors && ids && scores ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i++)
+        memcpy(vectors + i * dim, ((const scan_job *)jobs[i])->vector, dim * sizeof *vectors);
+    if (!status) status = dip_scan_run(first->scan, vectors, n, k, ids, scores);
+    for (size_t i = 0; i < n && !status; i++) {
+        const scan_job *job = jobs[i];
+        memcpy(job->ids, ids + i * k, k * sizeof *ids);
+        memcpy(job->scores, scores + i * k, k * sizeof *scores);
+    }
+    dip_free_aligned(vectors);
+    dip_free(ids);
+    dip_free(scores);
+    return status;
+}
+
 static dip_status scan_all(dip_search *search, int target, const float *vector,
                            const allowed *allow, size_t k, uint64_t *ids, float *scores)
 {
+    static const dip_combine_how how = {same_scan, compare_all};
     dip_side *side = &search->sides[target];
     dip_status status = need_embeddings(search, target, side);
     if (status) return status;
@@ -55,16 +95,15 @@ static dip_status scan_all(dip_search *search, int target, const float *vector,
                      .ids = side->all.ids,
                      .n = side->all.n,
                      .dim = search->manifest->dim};
-    uint64_t *bits = NULL;
-    if (allow->ids) {
-        bits = dip_calloc(dip_bit_words(scan.n) + 1, sizeof *bits);
-        if (!bits) return DIP_ENOMEM;
-        for (size_t i = 0; i < allow->count; i++) {
-            size_t row = dip_ids_lower_bound(scan.ids, scan.n, allow->ids[i]);
-            if (row < scan.n && scan.ids[row] == allow->ids[i]) dip_bit_set(bits, row);
-        }
-        scan.allowed = bits;
+    const scan_job job = {&scan, vector, k, ids, scores};
+    if (!allow->ids) return dip_combine(&search->comparing, &how, &job);
+    uint64_t *bits = dip_calloc(dip_bit_words(scan.n) + 1, sizeof *bits);
+    if (!bits) return DIP_ENOMEM;
+    for (size_t i = 0; i < allow->count; i++) {
+        size_t row = dip_ids_lower_bound(scan.ids, scan.n, allow->ids[i]);
+        if (row < scan.n && scan.ids[row] == allow->ids[i]) dip_bit_set(bits, row);
     }
+    scan.allowed = bits;
     status = dip_scan_run(&scan, vector, 1, k, ids, scores);
     dip_free(bits);
     return status;

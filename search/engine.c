@@ -98,6 +98,8 @@ dip_status dip_search_open(dip_search **out, const dip_archive *archive,
     if (!search) return DIP_ENOMEM;
     search->archive = archive;
     pthread_mutex_init(&search->lock, NULL);
+    dip_combiner_init(&search->encoding);
+    dip_combiner_init(&search->comparing);
     dip_status status = open_generation(search, options);
     dip_properties_init(&search->properties, archive, &search->columns);
     if (!status) status = dip_columns_load(&search->columns, archive);
@@ -117,6 +119,8 @@ void dip_search_close(dip_search *search)
     dip_columns_fini(&search->columns);
     dip_model_close(search->model);
     dip_generation_close(search->generation);
+    dip_combiner_fini(&search->encoding);
+    dip_combiner_fini(&search->comparing);
     pthread_mutex_destroy(&search->lock);
     dip_free(search);
 }

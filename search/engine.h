@@ -4,6 +4,7 @@
 
 #include <diptych/search.h>
 
+#include "core/combine.h"
 #include "index/generation.h"
 #include "search/properties.h"
 
@@ -26,6 +27,8 @@ struct dip_engine_handle {
     dip_properties properties;
     pthread_mutex_t lock; /* of model and sides' embeddings while they load, and of the encoder */
     dip_model *model;     /* opened when it is first needed */
+    dip_combiner encoding,
+        comparing; /* of concurrent probes of pixels; of searches that compare all */
     dip_side sides[DIP_MAX_MODALITIES];
 };
 

@@ -2,7 +2,7 @@
  * Probe -> vector.
  *
  * A stored tile brings its stored embedding; a tile that has none yet is encoded. Encoding holds the search's
- * lock: a model serves one thread at a time.
+ * lock: a model serves one thread at a time. Tiles that wait for it are encoded together.
  */
 #include "search/engine.h"
 
@@ -39,13 +39,46 @@ static dip_status encoder_of(const dip_model *model, const dip_modality *modalit
     return dip_model_check(model, modality);
 }
 
+/* A tile to encode; those of one modality go through the encoder together. */
+typedef struct tile_job {
+    dip_search *search;
+    size_t position; /* of the encoder */
+    const dip_tile *tile;
+    float *vector;
+} tile_job;
+
+static bool same_encoder(const void *a, const void *b)
+{
+    return ((const tile_job *)a)->position == ((const tile_job *)b)->position;
+}
+
+static dip_status encode_all(const void *const *jobs, size_t n)
+{
+    const tile_job *first = jobs[0];
+    dip_search *search = first->search;
+    const dip_tile *tiles[DIP_COMBINE_MOST];
+    size_t dim = search->manifest->dim;
+    float *vectors = dip_alloc_aligned(n * dim * sizeof *vectors);
+    if (!vectors) return DIP_ENOMEM;
+    for (size_t i = 0; i < n; i++) tiles[i] = ((const tile_job *)jobs[i])->tile;
+    pthread_mutex_lock(&search->lock);
+    dip_status status = dip_model_encode(search->model, first->position, tiles, n, vectors);
+    pthread_mutex_unlock(&search->lock);
+    for (size_t i = 0; i < n && !status; i++)
+        memcpy(((const tile_job *)jobs[i])->vector, vectors + i * dim, dim * sizeof *vectors);
+    dip_free_aligned(vectors);
+    return status;
+}
+
 static dip_status encode(dip_search *search, const dip_modality *modality, const char *name,
                          const dip_tile *tile, float *vector)
 {
+    static const dip_combine_how how = {same_encoder, encode_all};
     dip_model *model = NULL;
     size_t position = 0;
     pthread_mutex_lock(&search->lock);
     dip_status status = dip_search_need_model(search, &model);
+    pthread_mutex_unlock(&search->lock);
     if (!status && modality)
         status = encoder_of(model, modality, &position);
     else if (!status) {
@@ -55,9 +88,9 @@ static dip_status encode(dip_search *search, const dip_modality *modality, const
                               dip_model_id(model), name);
         position = (size_t)found;
     }
-    if (!status) status = dip_model_encode(model, position, &tile, 1, vector);
-    pthread_mutex_unlock(&search->lock);
-    return status;
+    if (status) return status;
+    const tile_job job = {search, position, tile, vector};
+    return dip_combine(&search->encoding, &how, &job);
 }
 
 static dip_status encode_stored(dip_search *search, const dip_modality *modality, uint64_t id,

@@ -120,7 +120,9 @@ typedef struct dip_result {
 } dip_result;
 
 /**
- * Any number of threads, except that PIXELS probes wait for each other (the encoder uses all cores).
+ * Any number of threads. PIXELS probes wait for each other (the encoder uses all cores), those that wait are encoded
+ * together; concurrent exact searches of a target without filters share one pass over its vectors. Neither changes a bit
+ * of what a search finds.
  * A `recall` that the index does not reach gets its best: result->expected_recall says so.
  * Always k hits if k tiles match (of which, with min_score, one_per_place or diversify_km, as many as these let stand).
  * Expected failures: DIP_ENOENT (no such tile; no embedding: run encode), DIP_EMISMATCH (bands), DIP_EINVAL (unknown

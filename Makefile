@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 bench_flags = $(if $(QUICK),--quick) $(if $(FRESH),--fresh)
 
-.PHONY: build demo test test-setup setup page docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data
+.PHONY: build demo test test-setup setup page docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data bench-serve
 
 build: setup
 	@scripts/build.sh release
@@ -49,6 +49,9 @@ bench-archive: build
 bench-search: build
 	@$(PYTHON) bench/search.py --data "$(or $(DATA),.)" $(if $(FRESH),--fresh)
 
+bench-serve: build
+	@$(PYTHON) bench/serve.py
+
 bench-data: build
 	@bench/data.sh
 
@@ -68,6 +71,7 @@ help:
 	@echo "make bench-encoder  training and encoding beside PyTorch and oneDNN into bench/results; QUICK=1, FRESH=1"
 	@echo "make bench-archive  what import, storing and encoding cost; DATA=folder of data sets, QUICK=1, FRESH=1"
 	@echo "make bench-search   search engines side by side on what bench-data made; DATA=folder, FRESH=1"
+	@echo "make bench-serve    searches over HTTP beside the library's own, on a million tiles"
 	@echo "make bench-data     vectors to measure indexes with, real descriptors and simulated embeddings, into OUT=folder"
 	@echo "make bench-setup    install what the benchmarks compare with"
 	@echo "make page      build the web page (server/web) anew into server/web/dist"

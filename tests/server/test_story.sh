@@ -12,7 +12,7 @@ command -v node >/dev/null || skip "node is not installed"
 [ "$(node --version | sed -E 's/v([0-9]+).*/\1/')" -ge 18 ] || skip "node $(node --version) is older than 18"
 command -v gdalbuildvrt >/dev/null || skip "gdal-bin is not installed"
 command -v curl >/dev/null || skip "curl is not installed"
-export CHROMIUM BANDS=VV,VH SIMULATED=1
+export CHROMIUM DIPTYCH=$program BANDS=VV,VH SIMULATED=1
 CHROMIUM=$(command -v chromium || command -v chromium-browser) || skip "chromium is not installed"
 [ -d "$here/browser/node_modules/playwright-core" ] || skip "playwright-core is not installed"
 
@@ -20,6 +20,7 @@ work=$(mktemp -d)
 server=
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
+export ARCHIVE=$work/a
 {
     "$program" simulate a --places 64 --size 48
     "$program" train a --epochs 2 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32

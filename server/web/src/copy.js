@@ -10,13 +10,18 @@ export function asCurl(state) {
     return `curl -s ${shell(address('search'))} \\\n    -H 'Content-Type: application/json' \\\n    -d ${shell(body)}`;
 }
 
+/* A file that was sent is a file again. */
+const asProbe = (name) => (name.startsWith('queries/') ? 'FILE.tif' : name);
+
 export function asProgram(state) {
     const body = toSearch(state);
-    const words = ['diptych query ARCHIVE', shell(state.item || state.positive[0] || '')];
-    if (state.collections.length) words.push('--to', shell(state.collections.join(',')));
+    const [first, ...more] = [state.item, ...state.positive].filter(Boolean).map(asProbe);
+    const words = ['diptych query ARCHIVE', shell(first), '--to', shell(state.collections.length === 1 ? state.collections[0] : 'all')];
+    if (more.length) words.push('--positive', shell(more.join('|')));
+    if (state.negative.length) words.push('--negative', shell(state.negative.join('|')));
     words.push('-k', String(state.k));
-    if (body.bbox) words.push('--bbox', body.bbox.join(','));
-    if (body.datetime) words.push('--datetime', shell(body.datetime));
+    if (body.bbox) words.push(`--bbox=${body.bbox.join(',')}`);
+    if (body.datetime) words.push('--datetime', `${state.from || '..'}/${state.until || '..'}`);
     if (body.filter) words.push('--filter', shell(body.filter));
     if (state.one) words.push('--one-per-place');
     return words.join(' ');

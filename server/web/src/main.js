@@ -130,12 +130,13 @@ function showNothingAsked() {
 
 function showAnswer(milliseconds) {
     const actionsNow = { ...actions, explainable: canExplain() };
+    const held = $('hits').contains(document.activeElement); /* whoever steers by keys stays in the list */
     showHits(hits); /* gives the scores their colours */
     showCards(hits, state, actionsNow);
     $('count').textContent = hits.length
         ? `${hits.length} ${hits.length === 1 ? 'hit' : 'hits'}, ${Math.round(milliseconds)} ms`
         : 'No tile fits. Widen the box or the dates, or take the label away.';
-    if (hits.length) look(Math.min(state.at, hits.length - 1), false, false);
+    if (hits.length) look(Math.min(state.at, hits.length - 1), held, false);
 }
 
 function look(number, focus = true, move = true) {

@@ -2,6 +2,7 @@
 // saved, and the address opens the same page again. usage: node story.mjs <address> <radar file> <from> <to> [folder of pictures]
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { accessible, hits, open, searched } from './page.mjs';
@@ -84,8 +85,14 @@ try {
     await other.close();
 
     await page.click('#copy-open');
-    const curl = await page.locator('.copy pre').first().innerText();
-    assert.ok(curl.startsWith('curl ') && curl.includes('"one_per_place":true'));
+    const [curl, program] = await page.locator('.copy pre').allInnerTexts();
+    const ids = before.names.map((name) => name.slice(name.indexOf('/') + 1));
+    const run = (line) => execFileSync('bash', ['-c', line], { encoding: 'utf8' });
+    assert.deepEqual(JSON.parse(run(curl)).features.map((hit) => hit.id), ids, 'the same hits by curl');
+    if (process.env.ARCHIVE) {
+        const said = run(program.replace('diptych query ARCHIVE', `"$DIPTYCH" query "$ARCHIVE" --json`));
+        assert.deepEqual([...said.matchAll(/"rank":\d+.*?"(?:tile|name)":"([^"]*)"/g)].map((match) => match[1]), ids, 'the same hits by diptych query');
+    }
     await page.keyboard.press('Escape');
 
     await page.click('#save');

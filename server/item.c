@@ -13,6 +13,7 @@
 #include "core/when.h"
 #include "front/geojson.h"
 #include "front/picture.h"
+#include "search/engine.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -108,14 +109,12 @@ dip_status dip_item_context_init(dip_item_context *out, const dip_service *servi
 {
     *out = (dip_item_context){
         .archive = dip_service_archive(service), .base = request->base, .model = view->model};
-    if (!*view->model) return DIP_OK;
-    dip_embedding_set *sets;
-    size_t n;
-    dip_status status = dip_archive_embedding_sets(out->archive, &sets, &n);
-    if (status) return status;
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(sets[i].model, view->model)) out->dim[sets[i].modality] = sets[i].dim;
-    dip_embedding_sets_free(sets);
+    /* The manifest knows, at once; to count the stored embeddings is to read them all. */
+    const dip_manifest *manifest = view->search->manifest;
+    for (uint32_t i = 0; i < manifest->modality_count; i++) {
+        int modality = dip_archive_find_modality(out->archive, manifest->modality[i].name);
+        if (modality >= 0 && manifest->modality[i].count) out->dim[modality] = manifest->dim;
+    }
     return DIP_OK;
 }
 

@@ -161,10 +161,10 @@ static void test_a_broken_index_leaves_the_old_one(void **state)
     (void)state;
     support_open(&f, PLACES);
     support_index(&f, DIP_ENGINE_AUTO, false, NULL);
+    dip_log_set_sink(count_lines, NULL); /* before there are threads */
     dip_service *service = open_service(&f);
     char *current = dip_sprintf("%s/index/CURRENT", f.folder);
     atomic_store(&log_lines, 0);
-    dip_log_set_sink(count_lines, NULL);
     assert_ok(dip_file_write(current, "000077\n", 7));
     do {
         pause_a_little();

@@ -1,4 +1,10 @@
-/* JSON on a stream; see json.h. jansson checks and normalises text that is to be embedded. */
+/*
+ * JSON on a stream; see json.h. jansson checks and normalises text that is to be embedded.
+ *
+ * An answer of a server is thousands of short writes: they take no lock, and numbers are made by hand, since
+ * printf works with all the digits that a double could have.
+ */
+#define _GNU_SOURCE
 #include "front/json.h"
 
 #include <assert.h>
@@ -8,6 +14,22 @@
 #include <string.h>
 
 void dip_json_start(dip_json *json, FILE *out) { *json = (dip_json){.out = out}; }
+
+static void put(dip_json *json, const char *bytes, size_t n)
+{
+    fwrite_unlocked(bytes, 1, n, json->out);
+}
+
+static void put_char(dip_json *json, char c) { putc_unlocked(c, json->out); }
+
+enum { NUMBER = 40 }; /* bytes of a number, at most */
+
+/* Digits of a whole number, at least so many, behind which `end` points; returns where they begin. */
+static char *digits(char *end, uint64_t value, int least)
+{
+    for (; value || least > 0; least--, value /= 10) *--end = (char)('0' + value % 10);
+    return end;
+}
 
 /* Length of the UTF-8 sequence at p, 0 if it is none (also for surrogates and overlong forms). */
 static size_t sequence(const unsigned char *p)
@@ -25,52 +47,53 @@ static size_t sequence(const unsigned char *p)
 }
 
 /* Runs of plain characters are written in one go. */
-static void quote_n(FILE *out, const char *text, size_t length)
+static void quote_n(dip_json *json, const char *text, size_t length)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + length, *plain = p;
-    fputc('"', out);
+    char escape[8];
+    put_char(json, '"');
     while (p < end) {
         size_t n = sequence(p);
         if (n && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f) {
             p += n;
             continue;
         }
-        fwrite(plain, 1, (size_t)(p - plain), out);
+        put(json, (const char *)plain, (size_t)(p - plain));
         if (!n)
-            fputs("\xef\xbf\xbd", out);
+            put(json, "\xef\xbf\xbd", 3);
         else if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
+            put(json, (char[]){'\\', (char)*p}, 2);
         else
-            fprintf(out, "\\u%04x", *p);
+            put(json, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", *p));
         plain = ++p;
     }
-    fwrite(plain, 1, (size_t)(p - plain), out);
-    fputc('"', out);
+    put(json, (const char *)plain, (size_t)(p - plain));
+    put_char(json, '"');
 }
 
-static void quote(FILE *out, const char *text) { quote_n(out, text, strlen(text)); }
+static void quote(dip_json *json, const char *text) { quote_n(json, text, strlen(text)); }
 
 /* What stands before a value: comma, line and indentation, key. */
 static void begin_value(dip_json *json, const char *key)
 {
     if (!json->depth) return;
     bool *filled = &json->filled[json->depth - 1];
-    if (*filled) fputc(',', json->out);
+    if (*filled) put_char(json, ',');
     *filled = true;
     if (json->pretty)
         fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
     else if (json->depth == json->line_depth)
-        fputc('\n', json->out);
+        put_char(json, '\n');
     if (!key) return;
-    quote(json->out, key);
-    fputs(json->pretty ? ": " : ":", json->out);
+    quote(json, key);
+    put(json, ": ", json->pretty ? 2 : 1);
 }
 
 static void open_nested(dip_json *json, const char *key, char opener, char closer)
 {
     assert(json->depth < DIP_JSON_DEPTH);
     begin_value(json, key);
-    fputc(opener, json->out);
+    put_char(json, opener);
     json->closer[json->depth] = closer;
     json->filled[json->depth++] = false;
 }
@@ -84,62 +107,82 @@ void dip_json_end(dip_json *json)
     json->depth--;
     if (json->pretty && json->filled[json->depth])
         fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
-    fputc(json->closer[json->depth], json->out);
-    if (!json->depth) fputc('\n', json->out);
+    put_char(json, json->closer[json->depth]);
+    if (!json->depth) put_char(json, '\n');
 }
 
 void dip_json_text(dip_json *json, const char *key, const char *text)
 {
     begin_value(json, key);
-    quote(json->out, text);
+    quote(json, text);
 }
 
 void dip_json_whole(dip_json *json, const char *key, int64_t value)
 {
+    char text[NUMBER], *end = text + sizeof text;
+    char *begin = digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
+    if (value < 0) *--begin = '-';
     begin_value(json, key);
-    fprintf(json->out, "%lld", (long long)value);
+    put(json, begin, (size_t)(end - begin));
 }
 
 void dip_json_count(dip_json *json, const char *key, uint64_t value)
 {
+    char text[NUMBER], *end = text + sizeof text, *begin = digits(end, value, 1);
     begin_value(json, key);
-    fprintf(json->out, "%llu", (unsigned long long)value);
+    put(json, begin, (size_t)(end - begin));
 }
 
 void dip_json_real(dip_json *json, const char *key, double value, int decimals)
 {
+    static const double scales[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    const double most =
+        1e15; /* whole numbers below are doubles, with digits to spare for rounding */
     begin_value(json, key);
-    if (isfinite(value))
-        fprintf(json->out, "%.*f", decimals, value == 0 ? 0.0 : value);
-    else
-        fputs("null", json->out);
+    if (!isfinite(value)) {
+        put(json, "null", 4);
+        return;
+    }
+    bool scaled = decimals >= 0 && decimals <= 9;
+    double size = scaled ? nearbyint(fabs(value) * scales[decimals]) : most;
+    if (size >= most) {
+        fprintf(json->out, "%.*f", decimals, value);
+        return;
+    }
+    char text[NUMBER], *end = text + sizeof text;
+    uint64_t whole = (uint64_t)size, unit = (uint64_t)scales[decimals];
+    char *begin = digits(end, whole % unit, decimals);
+    if (decimals) *--begin = '.';
+    begin = digits(begin, whole / unit, 1);
+    if (value < 0) *--begin = '-';
+    put(json, begin, (size_t)(end - begin));
 }
 
 void dip_json_flag(dip_json *json, const char *key, bool value)
 {
     begin_value(json, key);
-    fputs(value ? "true" : "false", json->out);
+    put(json, value ? "true" : "false", value ? 4 : 5);
 }
 
 void dip_json_null(dip_json *json, const char *key)
 {
     begin_value(json, key);
-    fputs("null", json->out);
+    put(json, "null", 4);
 }
 
 void dip_json_list(dip_json *json, const char *key, const char *list)
 {
     bool first = true;
     begin_value(json, key);
-    fputc('[', json->out);
+    put_char(json, '[');
     while (*list) {
         size_t n = strcspn(list, "|");
-        if (!first) fputc(',', json->out);
-        quote_n(json->out, list, n);
+        if (!first) put_char(json, ',');
+        quote_n(json, list, n);
         first = false;
         list += n + (list[n] == '|');
     }
-    fputc(']', json->out);
+    put_char(json, ']');
 }
 
 void dip_json_embed(dip_json *json, const char *key, const char *text)
@@ -151,7 +194,7 @@ void dip_json_embed(dip_json *json, const char *key, const char *text)
               : NULL;
     if (compact) {
         begin_value(json, key);
-        fputs(compact, json->out);
+        put(json, compact, strlen(compact));
     }
     free(compact);
     json_decref(value);
@@ -169,7 +212,7 @@ void dip_json_members(dip_json *json, const char *text,
                                               JSON_REAL_PRECISION(15));
         if (compact && take(context, key, compact)) {
             begin_value(json, key);
-            fputs(compact, json->out);
+            put(json, compact, strlen(compact));
         }
         free(compact);
     }

@@ -1,6 +1,6 @@
 /**
  * Writes JSON to a stream, value by value, commas and quoting taken care of. Inside an object each value has a key;
- * inside an array the key is NULL. Text that is not UTF-8 comes out with U+FFFD in its place.
+ * inside an array the key is NULL. One thread at a time a stream. Text that is not UTF-8 comes out with U+FFFD in its place.
  */
 #ifndef FRONT_JSON_H
 #define FRONT_JSON_H

@@ -54,23 +54,25 @@ char *dip_path_encode(const char *text)
 void dip_item_link(dip_json *json, const char *rel, const char *type, const char *title,
                    const char *format, ...)
 {
-    char *href = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&href, &length);
-    if (!out) return;
-    va_list args;
+    char room[512], *href = room;
+    va_list args, again;
     va_start(args, format);
-    vfprintf(out, format, args);
-    va_end(args);
-    if (!fclose(out)) {
-        dip_json_object(json, NULL);
-        dip_json_text(json, "rel", rel);
-        if (type) dip_json_text(json, "type", type);
-        if (title) dip_json_text(json, "title", title);
-        dip_json_text(json, "href", href);
-        dip_json_end(json);
+    va_copy(again, args);
+    int length = vsnprintf(room, sizeof room, format, args);
+    if (length >= (int)sizeof room) {
+        href = dip_alloc((size_t)length + 1);
+        if (href) vsnprintf(href, (size_t)length + 1, format, again);
     }
-    free(href);
+    va_end(again);
+    va_end(args);
+    if (!href || length < 0) return;
+    dip_json_object(json, NULL);
+    dip_json_text(json, "rel", rel);
+    if (type) dip_json_text(json, "type", type);
+    if (title) dip_json_text(json, "title", title);
+    dip_json_text(json, "href", href);
+    dip_json_end(json);
+    if (href != room) dip_free(href);
 }
 
 /* ---- by name ---- */

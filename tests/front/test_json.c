@@ -60,6 +60,30 @@ static void test_numbers(void **state)
     assert_written(&j, "[1.235,0.0,null,null]\n");
 }
 
+/* Made by hand, and like printf but in its last digit, where a double is no decimal fraction. */
+static void test_reals_are_those_of_printf(void **state)
+{
+    (void)state;
+    uint64_t random = 1;
+    for (int i = 0; i < 20000; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        int decimals = (int)(random >> 60) % 12;
+        double value = ((double)(random >> 11) / 9007199254740992.0 - 0.5) * (i % 3 == 0   ? 1e-3
+                                                                              : i % 3 == 1 ? 360
+                                                                                           : 1e17);
+        dip_json j = begin();
+        dip_json_array(&j, NULL);
+        dip_json_real(&j, NULL, value, decimals);
+        dip_json_end(&j);
+        fclose(j.out);
+        double written = strtod(text + 1, NULL), step = pow(10, -decimals);
+        assert_true(fabs(written - value) <= step * 0.5000001 + fabs(value) * 1e-15);
+        const char *point = strchr(text, '.');
+        assert_int_equal(point ? strspn(point + 1, "0123456789") : 0, decimals);
+        free(text);
+    }
+}
+
 static void test_quoting(void **state)
 {
     static const struct {
@@ -131,10 +155,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nesting_and_commas),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_reals_are_those_of_printf),
         cmocka_unit_test(test_quoting),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_embedding_takes_json_only),
         cmocka_unit_test(test_a_line_a_value),
     };
-    return cmocka_run_group_tests_name("tools/json", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("front/json", tests, NULL, NULL);
 }

@@ -45,7 +45,8 @@ static void answer_file(dip_response *response, const char *type, uint8_t *bytes
     snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)dip_hash64(bytes, length));
     dip_response_bytes(response, 200, type, bytes, length);
     dip_response_header(response, "ETag", tag);
-    dip_response_header(response, "Cache-Control", "public, max-age=86400");
+    /* Not "public": caches that many share would hand out what was asked for with a token. */
+    dip_response_header(response, "Cache-Control", "max-age=86400");
     dip_response_header(response, "Accept-Ranges", "bytes");
 }
 

@@ -56,7 +56,7 @@ static dip_status encode(dip_service *service, const dip_view *view, const dip_r
     if (!status) status = dip_probe_resolve(view->search, &upload->source.probe, -1, &probed);
     dip_request_stage(request, DIP_STAGE_ENCODE, begin);
     if (status) {
-        dip_free(upload); /* what a failed probe held is freed */
+        dip_upload_free(upload); /* with the pixels, if it is the encoder that failed */
         return status;
     }
     upload->vector = probed.vector;

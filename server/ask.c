@@ -482,6 +482,10 @@ static dip_status take_root(dip_ask *ask, json_t *root)
 static dip_status parse_body(dip_ask *ask, const char *text, size_t length)
 {
     json_error_t error;
+    if (length > DIP_ASK_MOST_BYTES)
+        return dip_fail(DIP_EINVAL,
+                        "body: %zu bytes; a search has %d at most, so simplify its geometry",
+                        length, DIP_ASK_MOST_BYTES);
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return dip_fail(DIP_EINVAL, "body: no JSON: %s (line %d, column %d)", error.text,

@@ -20,9 +20,10 @@
 #include "server/http.h"
 
 enum {
-    DIP_ASK_LIMIT = 10,        /* what to pass as default_limit */
-    DIP_ASK_MOST_HITS = 1000,  /* k at most */
-    DIP_ASK_MOST_VALUES = 4096 /* names of a list, numbers of a vector */
+    DIP_ASK_LIMIT = 10,          /* what to pass as default_limit */
+    DIP_ASK_MOST_HITS = 1000,    /* k at most */
+    DIP_ASK_MOST_VALUES = 4096,  /* names of a list, numbers of a vector */
+    DIP_ASK_MOST_BYTES = 4 << 20 /* of a body: parsed, JSON takes up to thirty times its length */
 };
 
 /** An item named "collection/id": the archive's modality and tile, or a temporary or saved one. */

@@ -268,6 +268,15 @@ static void test_hostile_bodies(void **state)
     assert_fails(DIP_EINVAL, "ids: more than", post(&ask, wide));
     assert_fails(DIP_EINVAL, "body: no JSON", post(&ask, "{\"token\":\"a\\u0000b\"}"));
     assert_fails(DIP_EINVAL, "body: no JSON", post(&ask, "{\"token\":\"\xff\xfe\"}"));
+    char *long_one = malloc(DIP_ASK_MOST_BYTES + 2);
+    memset(long_one, ' ', DIP_ASK_MOST_BYTES + 1);
+    memcpy(long_one, "{}", 2);
+    long_one[DIP_ASK_MOST_BYTES + 1] = '\0';
+    assert_fails(DIP_EINVAL, "simplify its geometry", post(&ask, long_one));
+    long_one[DIP_ASK_MOST_BYTES] = '\0';
+    assert_int_equal(post(&ask, long_one), DIP_OK);
+    dip_ask_fini(&ask);
+    free(long_one);
     free(deep);
     free(wide);
 }

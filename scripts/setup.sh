@@ -52,7 +52,7 @@ check_other_system() {
     for tool in cc c++ cmake ninja pkg-config; do
         command -v "$tool" >/dev/null || lacking+=("$tool")
     done
-    for library in gdal hdf5 lmdb libzstd libxxhash openblas jansson inih cmocka; do
+    for library in gdal geos hdf5 lmdb libmicrohttpd libzstd libxxhash openblas jansson inih cmocka; do
         pkg-config --exists "$library" 2>/dev/null || lacking+=("$library")
     done
     [ ${#lacking[@]} = 0 ] || die "not found: ${lacking[*]}; install them and run again"

@@ -21,7 +21,7 @@ let hits = [];
 let probe = null;
 let running = null;
 
-const canExplain = () => Boolean(probe && probe.collection !== sent);
+const canExplain = () => Boolean(probe);
 const collectionNames = () => collections.filter((one) => !one.id.startsWith('q-')).map((one) => one.id);
 
 function fault(error, advice) {

@@ -39,6 +39,11 @@ try {
     assert.ok((await names()).every((name) => name.startsWith(`${to}/`)), `hits are ${to}`);
     await accessible(page, 'hits of a file');
     await shot('dropped');
+    await page.locator('.card').nth(0).focus();
+    await page.keyboard.press('e');
+    await page.waitForSelector('canvas.heat');
+    await shot('dropped-explained');
+    await page.keyboard.press('Escape');
     const dropped = await names();
     await page.reload();
     await searched(page);

@@ -1,6 +1,7 @@
 /*
  * GET /explain?a=collection/id&b=collection/id: why two items score what they score, as JSON or (format=png) as a picture; see
- * docs/explain.md. Items of collection "queries" are what POST /encode keeps. The encoder is taken in slices, so an encoding that came later does not wait for all of it.
+ * docs/explain.md. Items of collection "queries" are what POST /encode keeps. The encoder is taken in slices, so an encoding
+ * that came later does not wait for all of it.
  */
 #include "core/clock.h"
 #include "core/mem.h"

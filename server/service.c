@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/status.h"
+#include "search/browse.h"
 #include "search/engine.h"
 #include "server/encode.h"
 #include "server/saved.h"
@@ -43,6 +44,8 @@ typedef struct live_view {
     dip_view view; /* first: what users hold */
     dip_service *service;
     stamp stamp;
+    dip_extent *extents;
+    size_t extent_count;
     unsigned users;
     struct live_view *next; /* of those that are retired */
 } live_view;
@@ -109,8 +112,24 @@ static void warm(dip_search *search)
 
 static void close_view(live_view *view)
 {
+    for (size_t i = 0; i < view->extent_count; i++) dip_extent_fini(&view->extents[i]);
+    dip_free(view->extents);
     dip_search_close(view->view.search);
     dip_free(view);
+}
+
+/* Each is a walk over all rows: too much for every request that wants one. */
+static dip_status measure_extents(live_view *view, size_t modalities)
+{
+    dip_status status = DIP_OK;
+    view->extents = dip_calloc(modalities + 1, sizeof *view->extents);
+    if (!view->extents) return DIP_ENOMEM;
+    for (uint32_t m = 0; m < modalities && !status; m++) {
+        status = dip_extent_measure(view->view.search, m, &view->extents[m]);
+        view->extent_count += !status;
+    }
+    view->view.extents = view->extents;
+    return status;
 }
 
 static dip_status open_view(dip_service *service, const stamp *of, live_view **out)
@@ -121,8 +140,9 @@ static dip_status open_view(dip_service *service, const stamp *of, live_view **o
     view->service = service;
     view->stamp = *of;
     dip_status status = dip_search_open(&view->view.search, service->archive, &browse);
+    if (!status) status = measure_extents(view, dip_archive_modality_count(service->archive));
     if (status) {
-        dip_free(view);
+        close_view(view);
         return status;
     }
     const dip_manifest *manifest = view->view.search->manifest;

@@ -38,9 +38,10 @@ const dip_service_options *dip_service_settings(const dip_service *service);
 /** A state of the archive; its parts live until dip_view_release(). */
 typedef struct dip_view {
     dip_search *search; /* never NULL; without an index it browses, and a search says what to run */
-    const char *generation; /* "" without an index */
-    const char *model;      /* id of the generation's model; "" without */
-    uint64_t number;        /* counts views of this process, from 1 */
+    const char *generation;           /* "" without an index */
+    const char *model;                /* id of the generation's model; "" without */
+    uint64_t number;                  /* counts views of this process, from 1 */
+    const struct dip_extent *extents; /* one a modality (search/browse.h) */
 } dip_view;
 
 /** The live one. Any number of threads; never waits for a switch. */

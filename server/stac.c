@@ -1,7 +1,7 @@
 /*
  * The landing page, what the service conforms to, and its collections: one a modality, and one a saved query.
  *
- * A modality's extent and its labels are those of the view's columns, so they cost a walk over its rows and are never stale.
+ * A modality's extent and its labels are those of the view, which measures them when it opens.
  */
 #include "server/item.h"
 
@@ -266,14 +266,12 @@ void dip_collection_links(dip_json *j, const char *base, const char *name)
 }
 
 /* The members of a modality's collection. */
-static dip_status write_members(dip_json *j, const dip_item_context *items, dip_service *service,
-                                const dip_view *view, uint32_t position)
+static void write_members(dip_json *j, const dip_item_context *items, dip_service *service,
+                          const dip_view *view, uint32_t position)
 {
     const dip_modality *modality = dip_archive_modality(items->archive, position);
     const char *title = dip_archive_title(items->archive);
-    dip_extent extent;
-    dip_status status = dip_extent_measure(view->search, position, &extent);
-    if (status) return status;
+    const dip_extent *extent = &view->extents[position];
     char *description =
         dip_sprintf("Tiles of modality %s%s%s", modality->name, *title ? " in " : "", title);
     dip_json_text(j, "type", "Collection");
@@ -286,11 +284,11 @@ static dip_status write_members(dip_json *j, const dip_item_context *items, dip_
     dip_json_text(j, "description", description ? description : modality->name);
     dip_json_text(j, "license", dip_service_settings(service)->license);
     dip_json_text(j, "itemType", "feature");
-    dip_extent_write(j, &extent);
-    write_summaries(j, modality, &extent);
-    dip_json_count(j, "dip:tiles", extent.tiles);
-    write_tally(j, "dip:labels", extent.labels, extent.label_count);
-    write_tally(j, "dip:splits", extent.splits, extent.split_count);
+    dip_extent_write(j, extent);
+    write_summaries(j, modality, extent);
+    dip_json_count(j, "dip:tiles", extent->tiles);
+    write_tally(j, "dip:labels", extent->labels, extent->label_count);
+    write_tally(j, "dip:splits", extent->splits, extent->split_count);
     if (items->dim[position]) {
         dip_json_text(j, "emb:type", "chip");
         dip_json_count(j, "emb:dimensions", items->dim[position]);
@@ -300,8 +298,6 @@ static dip_status write_members(dip_json *j, const dip_item_context *items, dip_
     write_item_assets(j, modality, items->dim[position]);
     dip_collection_links(j, items->base, modality->name);
     dip_free(description);
-    dip_extent_fini(&extent);
-    return DIP_OK;
 }
 
 /* One that went away meanwhile is passed over. */
@@ -335,12 +331,12 @@ static dip_status write_collections(dip_json *j, dip_service *service, const dip
     dip_status status = dip_item_context_init(&items, service, view, request);
     if (status) return status;
     dip_json_array(j, "collections");
-    for (uint32_t m = 0; m < dip_archive_modality_count(items.archive) && !status; m++) {
+    for (uint32_t m = 0; m < dip_archive_modality_count(items.archive); m++) {
         dip_json_object(j, NULL);
-        status = write_members(j, &items, service, view, m);
-        if (!status) dip_json_end(j);
+        write_members(j, &items, service, view, m);
+        dip_json_end(j);
     }
-    if (!status) status = write_saved(j, service, view, &items);
+    status = write_saved(j, service, view, &items);
     if (status) return status;
     dip_json_end(j);
     dip_json_array(j, "links");
@@ -370,7 +366,8 @@ static dip_status write_collection(dip_json *j, dip_service *service, const dip_
         return DIP_OK;
     }
     if (!status) status = dip_collection_find(items.archive, request->part[0], &modality);
-    return status ? status : write_members(j, &items, service, view, modality);
+    if (!status) write_members(j, &items, service, view, modality);
+    return status;
 }
 
 void dip_serve_collection(void *context, const dip_request *request, dip_response *response)
@@ -474,7 +471,11 @@ static dip_status write_queryables(dip_json *j, dip_service *service, const dip_
     size_t count = dip_archive_modality_count(archive);
     uint32_t from = 0, to = (uint32_t)count;
     dip_status status = DIP_OK;
-    if (request->part[0] && !dip_virtual_is(request->part[0])) {
+    if (request->part[0] && dip_virtual_is(request->part[0])) {
+        dip_saved_hits hits;
+        status = dip_saved_read(service, view, request->part[0], &hits);
+        if (!status) dip_saved_hits_fini(&hits);
+    } else if (request->part[0]) {
         status = dip_collection_find(archive, request->part[0], &from);
         to = from + 1;
     }

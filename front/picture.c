@@ -2,6 +2,7 @@
 #include "front/picture.h"
 
 #include "core/mem.h"
+#include "ingest/modality.h"
 #include "ingest/raster.h"
 
 #include <math.h>
@@ -20,39 +21,18 @@ typedef struct channel {
     double low, high;
 } channel;
 
-static double value_at(const dip_plane *plane, size_t i)
-{
-    switch (plane->dtype) {
-    case DIP_DTYPE_U8: return ((const uint8_t *)plane->pixels)[i];
-    case DIP_DTYPE_U16: return ((const uint16_t *)plane->pixels)[i];
-    case DIP_DTYPE_I16: return ((const int16_t *)plane->pixels)[i];
-    case DIP_DTYPE_U32: return ((const uint32_t *)plane->pixels)[i];
-    case DIP_DTYPE_I32: return ((const int32_t *)plane->pixels)[i];
-    case DIP_DTYPE_F32: return (double)((const float *)plane->pixels)[i];
-    case DIP_DTYPE_F64: return ((const double *)plane->pixels)[i];
-    }
-    return NAN;
-}
-
 /* NAN where there is nothing to show: no data, or the logarithm of nothing. */
 static double shown(const channel *c, size_t i)
 {
-    double v = value_at(c->plane, i);
+    double v = dip_plane_value(c->plane, i);
     if (c->factor <= 0) return v;
     return v > 0 ? c->factor * log10(v) : NAN;
-}
-
-static int find_band(const dip_modality *modality, const char *name)
-{
-    for (uint32_t b = 0; b < modality->band_count; b++)
-        if (!strcmp(modality->bands[b].name, name)) return (int)b;
-    return -1;
 }
 
 uint32_t dip_picture_bands(const dip_modality *modality, uint32_t bands[3])
 {
     int at[3];
-    for (int i = 0; i < 3; i++) at[i] = find_band(modality, modality->display[i]);
+    for (int i = 0; i < 3; i++) at[i] = dip_modality_find_band(modality, modality->display[i]);
     if (at[0] >= 0 && at[1] >= 0 && at[2] >= 0) {
         for (int i = 0; i < 3; i++) bands[i] = (uint32_t)at[i];
         return 3;

@@ -117,7 +117,7 @@ dip_status dip_modality_name_bands(dip_draft *draft, const char *name, const dip
 
 /* ---- guessing ---- */
 
-static double value_at(const dip_plane *plane, size_t i)
+double dip_plane_value(const dip_plane *plane, size_t i)
 {
     switch (plane->dtype) {
     case DIP_DTYPE_U8: return ((const uint8_t *)plane->pixels)[i];
@@ -143,7 +143,7 @@ static double median_of(const dip_plane *plane)
     size_t pixels = (size_t)plane->width * plane->height, n = 0;
     size_t step = pixels / MEDIAN_SAMPLES + 1;
     for (size_t i = 0; i < pixels; i += step) {
-        double value = value_at(plane, i);
+        double value = dip_plane_value(plane, i);
         if (isfinite(value)) samples[n++] = value;
     }
     qsort(samples, n, sizeof *samples, by_value);
@@ -181,7 +181,7 @@ static const char *guess_unit(const char *modality, const char *band, const dip_
     return is_optical_band(band) && plane->dtype == DIP_DTYPE_U16 ? "reflectance" : "";
 }
 
-static int find_band(const dip_modality *modality, const char *name)
+int dip_modality_find_band(const dip_modality *modality, const char *name)
 {
     for (uint32_t b = 0; b < modality->band_count; b++)
         if (!strcmp(modality->bands[b].name, name)) return (int)b;
@@ -192,7 +192,7 @@ static void choose_display(dip_modality *m)
 {
     static const char *const colours[] = {"B04", "B03", "B02"};
     bool natural = true;
-    for (int i = 0; i < 3; i++) natural &= find_band(m, colours[i]) >= 0;
+    for (int i = 0; i < 3; i++) natural &= dip_modality_find_band(m, colours[i]) >= 0;
     uint32_t count = m->band_count >= 3 ? 3 : m->band_count ? 1 : 0;
     for (uint32_t i = 0; i < count; i++) {
         const char *shown = natural ? colours[i] : m->bands[i].name;
@@ -299,7 +299,7 @@ static dip_status check_pixels(const dip_plane *plane, const char *band)
     size_t pixels = (size_t)plane->width * plane->height, nan = 0, infinite = 0;
     if (!is_real(plane->dtype)) return DIP_OK;
     for (size_t i = 0; i < pixels; i++) {
-        double value = value_at(plane, i);
+        double value = dip_plane_value(plane, i);
         nan += isnan(value) != 0;
         infinite += isinf(value) != 0;
     }

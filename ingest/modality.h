@@ -22,6 +22,12 @@ dip_status dip_modality_of_draft(dip_modality *out, const char *name, const dip_
 dip_status dip_modality_name_bands(dip_draft *draft, const char *name, const dip_modality *declared,
                                    const dip_import_options *options);
 
+/** Position of a band by name, or -1. */
+int dip_modality_find_band(const dip_modality *modality, const char *name);
+
+/** Pixel i of a plane as a number, of whatever type; NAN: an unknown type. */
+double dip_plane_value(const dip_plane *plane, size_t i);
+
 /** The grids of a draft's bands. */
 void dip_grids_of_draft(dip_grids *out, const dip_draft *draft);
 void dip_grids_of_tile(dip_grids *out, const dip_tile *tile);

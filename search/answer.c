@@ -104,22 +104,6 @@ static dip_status list_allowed(run *r, const uint64_t *rows)
     return status;
 }
 
-/* Leaves of the rows (NULL: all) those of query->only. *rows is owned. */
-static dip_status keep_only(const run *r, uint64_t **rows)
-{
-    const dip_columns *columns = &r->search->columns;
-    uint64_t *kept = dip_calloc(dip_filter_words(columns) + 1, sizeof *kept);
-    if (!kept) return DIP_ENOMEM;
-    for (size_t i = 0; i < r->query->only_count; i++) {
-        size_t row = dip_columns_find(columns, r->query->only[i]);
-        if (row == SIZE_MAX || (*rows && !((*rows)[row / 64] >> row % 64 & 1))) continue;
-        kept[row / 64] |= (uint64_t)1 << row % 64;
-    }
-    dip_free(*rows);
-    *rows = kept;
-    return DIP_OK;
-}
-
 static dip_status apply_filters(run *r)
 {
     dip_filter *filter;
@@ -131,7 +115,9 @@ static dip_status apply_filters(run *r)
         rows = dip_alloc((dip_filter_words(columns) + 1) * sizeof *rows);
         status = rows ? dip_filter_run(filter, rows) : DIP_ENOMEM;
     }
-    if (!status && r->query->only) status = keep_only(r, &rows);
+    if (!status && r->query->only)
+        status =
+            dip_filter_keep_ids(&r->search->columns, r->query->only, r->query->only_count, &rows);
     if (!status) status = list_allowed(r, rows);
     dip_filter_destroy(filter);
     dip_free(rows);

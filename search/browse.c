@@ -39,22 +39,6 @@ static dip_status run_filters(dip_search *search, const dip_query *filters, uint
     return status;
 }
 
-/* Leaves of *rows (NULL: all) those of the given ids. */
-static dip_status keep_only(const dip_columns *columns, const uint64_t *ids, size_t n,
-                            uint64_t **rows)
-{
-    uint64_t *kept = dip_calloc(dip_filter_words(columns) + 1, sizeof *kept);
-    if (!kept) return DIP_ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        size_t row = dip_columns_find(columns, ids[i]);
-        if (row == SIZE_MAX || (*rows && !((*rows)[row / 64] >> row % 64 & 1))) continue;
-        kept[row / 64] |= (uint64_t)1 << row % 64;
-    }
-    dip_free(*rows);
-    *rows = kept;
-    return DIP_OK;
-}
-
 static void keep_modalities(const dip_columns *columns, uint32_t modalities, uint64_t *rows)
 {
     for (size_t w = 0; w < dip_filter_words(columns); w++)
@@ -108,7 +92,7 @@ dip_status dip_browse(dip_search *search, const dip_browse_options *options, dip
     *out = (dip_listing){0};
     dip_status status = run_filters(search, options->filters, &rows);
     if (!status && options->only)
-        status = keep_only(columns, options->only, options->only_count, &rows);
+        status = dip_filter_keep_ids(columns, options->only, options->only_count, &rows);
     if (!status) {
         size_t most = options->limit < columns->count ? options->limit : columns->count;
         out->ids = dip_alloc((most + 1) * sizeof *out->ids);

@@ -269,6 +269,21 @@ static size_t count_bits(const dip_columns *columns, const uint64_t *rows)
     return n;
 }
 
+dip_status dip_filter_keep_ids(const dip_columns *columns, const uint64_t *ids, size_t n,
+                               uint64_t **rows)
+{
+    uint64_t *kept = dip_calloc(dip_filter_words(columns) + 1, sizeof *kept);
+    if (!kept) return DIP_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        size_t row = dip_columns_find(columns, ids[i]);
+        if (row == SIZE_MAX || (*rows && !((*rows)[row / 64] >> row % 64 & 1))) continue;
+        kept[row / 64] |= (uint64_t)1 << row % 64;
+    }
+    dip_free(*rows);
+    *rows = kept;
+    return DIP_OK;
+}
+
 dip_status dip_filter_ids(const dip_columns *columns, const uint64_t *rows, int modality,
                           uint64_t **ids, size_t *count)
 {

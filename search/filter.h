@@ -37,6 +37,10 @@ size_t dip_filter_words(const dip_columns *columns);
 /** Fills the bitmap of the rows that pass; on all threads. One thread at a time with one filter. */
 dip_status dip_filter_run(dip_filter *filter, uint64_t *rows);
 
+/** Leaves of *rows (NULL: all) those of the n ids, which may stand in any order. *rows is the caller's (dip_free). */
+dip_status dip_filter_keep_ids(const dip_columns *columns, const uint64_t *ids, size_t n,
+                               uint64_t **rows);
+
 /** Ids of the bitmap's rows (NULL: all) that are of `modality`, ascending; *ids is the caller's (dip_free). */
 dip_status dip_filter_ids(const dip_columns *columns, const uint64_t *rows, int modality,
                           uint64_t **ids, size_t *count);

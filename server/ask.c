@@ -433,11 +433,12 @@ static dip_status finish(dip_ask *ask, size_t default_limit, size_t most_items)
 {
     if (ask->has_bbox && ask->intersects)
         return dip_fail(DIP_EINVAL, "bbox: not together with intersects; give one of them");
-    ask->has_limit = ask->limit != 0;
-    if (!ask->k) ask->k = ask->has_limit ? ask->limit : DIP_ASK_LIMIT;
+    bool limited = ask->limit != 0;
+    if (!ask->k) ask->k = limited ? ask->limit : DIP_ASK_LIMIT;
     if (ask->k > DIP_ASK_MOST_HITS) ask->k = DIP_ASK_MOST_HITS;
     if (!ask->limit) ask->limit = default_limit;
     if (ask->limit > most_items) ask->limit = most_items;
+    if (limited && ask->k > ask->limit) ask->k = ask->limit;
     if (!ask->similar) return DIP_OK;
     if (ask->item && ask->vector)
         return dip_fail(DIP_EINVAL, "similarity: item and vector; give one of them");

@@ -36,10 +36,9 @@ typedef struct dip_ask {
     bool has_bbox;
     char *intersects, *datetime, *filter; /* as dip_query has them, or NULL */
     size_t limit;                         /* items a page */
-    bool has_limit;
-    char *token;  /* of the page, or NULL */
-    bool similar; /* the rest is set */
-    char *item;   /* "collection/id", or NULL */
+    char *token;                          /* of the page, or NULL */
+    bool similar;                         /* the rest is set */
+    char *item;                           /* "collection/id", or NULL */
     char **positive, **negative;
     size_t positive_count, negative_count;
     float *vector; /* or NULL */

@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "front/picture.h"
+#include "ingest/modality.h"
 #include "ingest/raster.h"
 #include "storage/npy.h"
 
@@ -161,17 +162,10 @@ void dip_serve_visual(void *context, const dip_request *request, dip_response *r
 
 /* ---- bands ---- */
 
-static int find_band(const dip_modality *modality, const char *name)
-{
-    for (uint32_t b = 0; b < modality->band_count; b++)
-        if (!strcmp(modality->bands[b].name, name)) return (int)b;
-    return -1;
-}
-
 static dip_status encode_band(const dip_tile *tile, const dip_modality *modality, const char *name,
                               uint8_t **bytes, size_t *length)
 {
-    int position = find_band(modality, name);
+    int position = dip_modality_find_band(modality, name);
     if (position < 0 || (uint32_t)position >= tile->plane_count)
         return dip_fail(DIP_ENOENT, "collection '%s' has no band '%.80s'", modality->name, name);
     dip_tile single = {.plane_count = 1, .planes = {tile->planes[position]}};

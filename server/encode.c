@@ -29,6 +29,16 @@ void dip_upload_free(void *thing)
     dip_free(upload);
 }
 
+dip_status dip_upload_hold(const dip_service *service, const char *id, dip_upload **out)
+{
+    *out = dip_keep_hold(dip_service_uploads(service), id);
+    if (*out) return DIP_OK;
+    return dip_fail(DIP_ENOENT,
+                    "there is no item '" DIP_SENT "/%.60s', or its time is over; send it again by "
+                    "POST /encode",
+                    id);
+}
+
 static size_t bytes_of(const dip_upload *upload)
 {
     size_t sum = sizeof *upload + upload->dim * sizeof(float);
@@ -96,7 +106,7 @@ static void write_item(dip_json *j, const dip_request *request, const dip_upload
     dip_json_text(j, "type", "Feature");
     dip_json_text(j, "stac_version", DIP_STAC_VERSION);
     dip_json_text(j, "id", id);
-    dip_json_text(j, "collection", "queries");
+    dip_json_text(j, "collection", DIP_SENT);
     dip_geojson_footprint(j, meta);
     dip_json_object(j, "properties");
     dip_json_text(j, "datetime", *when ? when : sent);
@@ -104,7 +114,7 @@ static void write_item(dip_json *j, const dip_request *request, const dip_upload
     dip_json_end(j);
     dip_json_array(j, "links");
     dip_item_link(j, "related", DIP_TYPE_GEOJSON, "similar items",
-                  "%s/search?similar_to=queries/%s", request->base, id);
+                  "%s/search?similar_to=" DIP_SENT "/%s", request->base, id);
     dip_json_end(j);
     dip_json_object(j, "assets");
     dip_json_object(j, "thumbnail");
@@ -135,7 +145,7 @@ static void answer(const dip_service *service, const dip_request *request, const
                     expires, sizeof expires);
     dip_json_object(j, NULL);
     dip_json_text(j, "id", id);
-    dip_json_text(j, "collection", "queries");
+    dip_json_text(j, "collection", DIP_SENT);
     dip_json_text(j, "modality", upload->modality.name);
     dip_json_text(j, "model", upload->model);
     dip_json_count(j, "dim", upload->dim);
@@ -155,10 +165,7 @@ void dip_serve_encode(void *context, const dip_request *request, dip_response *r
     dip_keep *uploads = dip_service_uploads(service);
     dip_upload *upload = NULL;
     char id[DIP_KEEP_ID];
-    if (!*view->generation) {
-        dip_response_fail(response, 409, "NoIndex",
-                          "the archive has no index, and so no model to encode with; run diptych "
-                          "index");
+    if (!dip_view_searchable(view, response)) {
         dip_view_release(view);
         return;
     }
@@ -178,15 +185,11 @@ void dip_serve_encode(void *context, const dip_request *request, dip_response *r
 void dip_serve_sent_thumbnail(void *context, const dip_request *request, dip_response *response)
 {
     dip_keep *uploads = dip_service_uploads(context);
-    dip_upload *upload = dip_keep_hold(uploads, request->part[0]);
+    dip_upload *upload;
     uint8_t *bytes;
     size_t length;
-    dip_status status =
-        upload ? dip_picture_png(&upload->source.tile, &upload->modality, &bytes, &length)
-               : dip_fail(DIP_ENOENT,
-                          "there is no item 'queries/%.60s', or its time is over; "
-                          "send it again by POST /encode",
-                          request->part[0]);
+    dip_status status = dip_upload_hold(context, request->part[0], &upload);
+    if (!status) status = dip_picture_png(&upload->source.tile, &upload->modality, &bytes, &length);
     if (status)
         dip_response_fail_status(response, status);
     else

@@ -4,6 +4,7 @@
 
 #include "front/probe.h"
 #include "server/keep.h"
+#include "server/service.h"
 
 enum {
     DIP_UPLOAD_MOST = 512,        /* tiles kept at a time */
@@ -19,6 +20,9 @@ typedef struct dip_upload {
     dip_modality modality;  /* as the model has it */
     dip_typed_probe source; /* source.tile: its pixels and metadata */
 } dip_upload;
+
+/** Item "queries/<id>", held until dip_keep_release() of the service's uploads. Expected failure: DIP_ENOENT (or its time is over). */
+dip_status dip_upload_hold(const dip_service *service, const char *id, dip_upload **out);
 
 /** For the service's dip_keep. */
 void dip_upload_free(void *upload);

@@ -7,7 +7,6 @@
 #include "core/mem.h"
 #include "core/status.h"
 #include "front/explain.h"
-#include "ingest/raster.h"
 #include "server/encode.h"
 #include "server/item.h"
 
@@ -22,36 +21,23 @@ typedef struct work {
     bool png;
 } work;
 
-/* A tile that was sent: by its pixels, so that there is a map. */
-static dip_status hold_upload(work *w, int side, const char *id, dip_probe *out)
-{
-    dip_upload *upload = w->held[side] = dip_keep_hold(dip_service_uploads(w->service), id);
-    if (!upload)
-        return dip_fail(DIP_ENOENT,
-                        "there is no item 'queries/%.60s', or its time is over; send it again by "
-                        "POST /encode",
-                        id);
-    *out = (dip_probe){
-        .kind = DIP_PROBE_PIXELS, .tile = &upload->source.tile, .modality = upload->modality.name};
-    return DIP_OK;
-}
-
-/* "collection/id": all behind the first slash is the id. */
-static dip_status take_item(work *w, int side, const char *item, dip_probe *out)
+static dip_status take_item(work *w, int side, const char *name, dip_probe *out)
 {
     char collection[DIP_WORD_CAPACITY];
-    const char *slash = item ? strchr(item, '/') : NULL;
-    if (!slash || !slash[1])
-        return dip_fail(DIP_EINVAL, "%s; name an item as collection/id",
-                        item ? "there is no slash with an id behind it" : "it is missing");
-    const size_t length = (size_t)(slash - item);
-    if (length >= sizeof collection)
-        return dip_fail(DIP_ENOENT, "no collection '%.*s'", (int)length, item);
-    memcpy(collection, item, length);
-    collection[length] = '\0';
-    if (!strcmp(collection, "queries")) return hold_upload(w, side, slash + 1, out);
-    *out = (dip_probe){.kind = DIP_PROBE_TILE};
-    return dip_item_find(w->archive, collection, slash + 1, &out->id);
+    const char *id;
+    if (!name) return dip_fail(DIP_EINVAL, "it is missing; name an item as collection/id");
+    dip_status status = dip_item_split(name, collection, &id);
+    if (status) return status;
+    if (strcmp(collection, DIP_SENT) != 0) {
+        *out = (dip_probe){.kind = DIP_PROBE_TILE};
+        return dip_item_find(w->archive, collection, id, &out->id);
+    }
+    status = dip_upload_hold(w->service, id, &w->held[side]);
+    if (status) return status;
+    const dip_upload *sent = w->held[side]; /* by its pixels, so that there is a map */
+    *out = (dip_probe){
+        .kind = DIP_PROBE_PIXELS, .tile = &sent->source.tile, .modality = sent->modality.name};
+    return DIP_OK;
 }
 
 static dip_status take_items(work *w, dip_probe probe[2])
@@ -110,14 +96,14 @@ static dip_status explain(work *w, dip_response *response)
 void dip_serve_explain(void *context, const dip_request *request, dip_response *response)
 {
     dip_service *service = context;
-    dip_raster_init();
     work w = {.service = service,
               .archive = dip_service_archive(service),
               .view = dip_service_view(service),
               .request = request};
-    dip_status status = explain(&w, response);
+    dip_status status = DIP_OK;
+    if (dip_view_searchable(w.view, response)) status = explain(&w, response);
     for (int side = 0; side < 2; side++)
-        if (w.held[side]) dip_keep_release(dip_service_uploads(service), w.held[side]);
+        dip_keep_release(dip_service_uploads(service), w.held[side]);
     dip_view_release(w.view);
     if (status)
         dip_response_fail_status(response, status);

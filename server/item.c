@@ -104,6 +104,37 @@ dip_status dip_item_find(const dip_archive *archive, const char *collection, con
     return status;
 }
 
+dip_status dip_item_split(const char *name, char collection[DIP_WORD_CAPACITY], const char **id)
+{
+    const char *slash = strchr(name, '/');
+    size_t length = slash ? (size_t)(slash - name) : 0;
+    if (!length || !slash[1])
+        return dip_fail(DIP_EINVAL, "'%.80s' names no item; write collection/id", name);
+    if (length >= DIP_WORD_CAPACITY)
+        return dip_fail(DIP_ENOENT, "no collection '%.*s'", (int)(length < 80 ? length : 80), name);
+    memcpy(collection, name, length);
+    collection[length] = '\0';
+    *id = slash + 1;
+    return DIP_OK;
+}
+
+dip_status dip_items_named(const dip_archive *archive, char *const *names, size_t count,
+                           uint32_t modalities, uint64_t **ids, size_t *n)
+{
+    size_t most = dip_archive_modality_count(archive);
+    *n = 0;
+    *ids = dip_alloc((count * most + 1) * sizeof **ids);
+    if (!*ids) return DIP_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t m = 0; m < most; m++) {
+            if (!(modalities >> m & 1)) continue;
+            dip_status status = dip_archive_find_tile(archive, m, names[i], &(*ids)[*n]);
+            if (status && status != DIP_ENOENT) return status;
+            *n += !status;
+        }
+    return DIP_OK;
+}
+
 /* ---- what the items of an answer share ---- */
 
 dip_status dip_item_context_init(dip_item_context *out, const dip_service *service,

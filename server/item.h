@@ -67,6 +67,22 @@ struct dip_extent;
 void dip_extent_write(dip_json *json, const struct dip_extent *extent);
 void dip_collection_links(dip_json *json, const char *base, const char *collection);
 
+/** The collection of the tiles that were sent: server/encode.h. */
+#define DIP_SENT "queries"
+
+/**
+ * Takes "collection/id" apart; all behind the first slash is the id, which points into `name`. Expected failures: DIP_EINVAL
+ * (names no item), DIP_ENOENT (no collection has so long a name).
+ */
+dip_status dip_item_split(const char *name, char collection[DIP_WORD_CAPACITY], const char **id);
+
+/**
+ * Tiles of those names in any modality of `modalities` (a bit each); a name that there is not stands for none. *ids is the
+ * caller's (dip_free), never NULL.
+ */
+dip_status dip_items_named(const dip_archive *archive, char *const *names, size_t count,
+                           uint32_t modalities, uint64_t **ids, size_t *n);
+
 /** A collection that the archive does not have: DIP_ENOENT, with a line that names those there are. */
 dip_status dip_collection_find(const dip_archive *archive, const char *collection,
                                uint32_t *modality);

@@ -60,24 +60,6 @@ static dip_status choose_modalities(const dip_archive *archive, char *const *whi
     return DIP_OK;
 }
 
-/* Ids of the tiles that are named so, in any of the modalities; a name that there is not stands for none. */
-static dip_status find_named(const dip_archive *archive, const dip_ask *ask, uint32_t modalities,
-                             uint64_t **ids, size_t *n)
-{
-    size_t count = dip_archive_modality_count(archive);
-    *n = 0;
-    *ids = dip_alloc((ask->id_count * count + 1) * sizeof **ids);
-    if (!*ids) return DIP_ENOMEM;
-    for (size_t i = 0; i < ask->id_count; i++)
-        for (uint32_t m = 0; m < count; m++) {
-            if (!(modalities >> m & 1)) continue;
-            dip_status status = dip_archive_find_tile(archive, m, ask->ids[i], &(*ids)[*n]);
-            if (status && status != DIP_ENOENT) return status;
-            *n += !status;
-        }
-    return DIP_OK;
-}
-
 static dip_status list(const dip_archive *archive, const dip_view *view, const dip_ask *ask,
                        uint32_t modalities, dip_listing *out)
 {
@@ -89,7 +71,8 @@ static dip_status list(const dip_archive *archive, const dip_view *view, const d
     *out = (dip_listing){0};
     dip_status status = dip_token_parse(ask->token, &options.after);
     if (!status && ask->ids) {
-        status = find_named(archive, ask, modalities, &only, &options.only_count);
+        status = dip_items_named(archive, ask->ids, ask->id_count, modalities, &only,
+                                 &options.only_count);
         options.only = only;
     }
     if (!status) status = dip_browse(view->search, &options, out);
@@ -291,7 +274,11 @@ void dip_serve_items(void *context, const dip_request *request, dip_response *re
         dip_response_fail_status(response, status);
         return;
     }
-    if (saved)
+    if (ask.similar)
+        dip_response_fail(response, 400, "InvalidParameterValue",
+                          "similar_to: items of a collection are listed here; ask /search for "
+                          "those that are alike");
+    else if (saved)
         dip_virtual_items(context, request, &ask, collection, response);
     else
         browse(context, request, &ask, 1u << modality, collection, response);

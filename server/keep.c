@@ -130,7 +130,7 @@ dip_status dip_keep_add(dip_keep *keep, void *thing, size_t bytes, char id[DIP_K
     return status;
 }
 
-void *dip_keep_hold(dip_keep *keep, const char *id)
+static void *hold(dip_keep *keep, const char *id, bool ask)
 {
     void *thing = NULL;
     pthread_mutex_lock(&keep->lock);
@@ -138,12 +138,15 @@ void *dip_keep_hold(dip_keep *keep, const char *id)
     entry *e = find(keep, id);
     if (e) {
         e->holders++;
-        e->asked = dip_seconds();
+        if (ask) e->asked = dip_seconds();
         thing = e->thing;
     }
     pthread_mutex_unlock(&keep->lock);
     return thing;
 }
+
+void *dip_keep_hold(dip_keep *keep, const char *id) { return hold(keep, id, true); }
+void *dip_keep_look(dip_keep *keep, const char *id) { return hold(keep, id, false); }
 
 void dip_keep_release(dip_keep *keep, void *thing)
 {

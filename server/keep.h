@@ -31,6 +31,8 @@ void dip_keep_destroy(dip_keep *keep);
 dip_status dip_keep_add(dip_keep *keep, void *thing, size_t bytes, char id[DIP_KEEP_ID]);
 /** Its time begins anew; hold it until dip_keep_release(). NULL: there is none of that name (any more). */
 void *dip_keep_hold(dip_keep *keep, const char *id);
+/** The same, but its time goes on. */
+void *dip_keep_look(dip_keep *keep, const char *id);
 void dip_keep_release(dip_keep *keep, void *thing);
 /** False if there is none. */
 bool dip_keep_drop(dip_keep *keep, const char *id);

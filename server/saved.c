@@ -137,17 +137,29 @@ static dip_status not_there(const char *id)
                     id);
 }
 
-dip_status dip_saved_read(dip_service *service, const dip_view *view, const char *id,
-                          dip_saved_hits *out)
+/* `view` NULL: as it is. Takes over what is held. */
+static dip_status read_held(dip_service *service, const dip_view *view, saved *s,
+                            dip_saved_hits *out)
 {
-    saved *s = dip_keep_hold(dip_service_saved(service), id);
-    if (!s) return not_there(id);
     pthread_mutex_lock(&s->lock);
-    refresh(service, view, s);
+    if (view) refresh(service, view, s);
     dip_status status = hits_copy(out, &s->hits);
     pthread_mutex_unlock(&s->lock);
     dip_keep_release(dip_service_saved(service), s);
     return status;
+}
+
+dip_status dip_saved_read(dip_service *service, const dip_view *view, const char *id,
+                          dip_saved_hits *out)
+{
+    saved *s = dip_keep_hold(dip_service_saved(service), id);
+    return s ? read_held(service, view, s, out) : not_there(id);
+}
+
+dip_status dip_saved_look(dip_service *service, const char *id, dip_saved_hits *out)
+{
+    saved *s = dip_keep_look(dip_service_saved(service), id);
+    return s ? read_held(service, NULL, s, out) : not_there(id);
 }
 
 dip_status dip_saved_list(dip_service *service, char (**ids)[DIP_KEEP_ID], size_t *count)
@@ -219,11 +231,10 @@ void dip_serve_save_query(void *context, const dip_request *request, dip_respons
     if (!status && !ask.similar)
         status = dip_fail(DIP_EINVAL, "similarity: a saved query needs one; filters alone are a "
                                       "link to /search");
-    if (!status && !*view->generation)
-        dip_response_fail(response, 409, "NoIndex",
-                          "the archive has no index to search; run diptych index");
-    else if (!status && !(status = save(service, view, request, &ask, id)))
-        answer(service, request, id, response);
+    if (!status && dip_view_searchable(view, response)) {
+        status = save(service, view, request, &ask, id);
+        if (!status) answer(service, request, id, response);
+    }
     if (status) dip_response_fail_status(response, status);
     dip_ask_fini(&ask);
     dip_view_release(view);

@@ -22,6 +22,8 @@ typedef struct dip_saved_hits {
 /** Collection `id` as the view has it. Expected failure: DIP_ENOENT (none of that name, or its time is over). */
 dip_status dip_saved_read(dip_service *service, const dip_view *view, const char *id,
                           dip_saved_hits *out);
+/** The same as it was last read, without running it and without its time beginning anew: for lists of all. */
+dip_status dip_saved_look(dip_service *service, const char *id, dip_saved_hits *out);
 void dip_saved_hits_fini(dip_saved_hits *hits);
 
 /** Names of all; *ids is the caller's (dip_free). */

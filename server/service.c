@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/status.h"
+#include "ingest/raster.h"
 #include "search/browse.h"
 #include "search/engine.h"
 #include "server/encode.h"
@@ -187,6 +188,15 @@ void dip_view_release(const dip_view *view)
     pthread_mutex_unlock(&service->lock);
 }
 
+bool dip_view_searchable(const dip_view *view, dip_response *response)
+{
+    if (*view->generation) return true;
+    dip_response_fail(
+        response, 409, "NoIndex",
+        "the archive has no index, and so no model to search with; run diptych index");
+    return false;
+}
+
 /* Takes a retired view that nobody uses off the list; NULL if there is none. With the lock held. */
 static live_view *take_unused(dip_service *service)
 {
@@ -326,6 +336,7 @@ dip_status dip_service_open(dip_service **out, const dip_service_options *option
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&service->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    dip_raster_init(); /* takes long once; not of the first request that wants a picture */
     dip_status status = settle(service, options);
     if (!status) status = create_keeps(service);
     if (!status) status = dip_archive_open(&service->archive, service->path, DIP_ARCHIVE_READ);
@@ -346,10 +357,13 @@ static void close_views(dip_service *service)
     service->live = NULL;
     while (service->retired) {
         live_view *unused = take_unused(service);
-        if (unused)
-            close_view(unused);
-        else
+        if (!unused) {
             pthread_cond_wait(&service->changed, &service->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&service->lock);
+        close_view(unused);
+        pthread_mutex_lock(&service->lock);
     }
     pthread_mutex_unlock(&service->lock);
 }

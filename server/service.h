@@ -45,6 +45,9 @@ typedef struct dip_view {
 } dip_view;
 
 /** The live one. Any number of threads; never waits for a switch. */
+/** Can it search? If not, the response says what to run (409). */
+bool dip_view_searchable(const dip_view *view, dip_response *response);
+
 const dip_view *dip_service_view(dip_service *service);
 void dip_view_release(const dip_view *view);
 

@@ -20,14 +20,15 @@ typedef struct search {
     float *vector;
     char *to;
     uint64_t *only;
-    dip_keep *uploads;
-    void **held; /* of uploads */
+    const dip_service *service; /* whose uploads are held */
+    void **held;                /* of uploads */
     size_t held_count;
 } search;
 
 static void search_fini(search *s)
 {
-    for (size_t i = 0; i < s->held_count; i++) dip_keep_release(s->uploads, s->held[i]);
+    for (size_t i = 0; i < s->held_count; i++)
+        dip_keep_release(dip_service_uploads(s->service), s->held[i]);
     dip_free(s->held);
     dip_free(s->examples);
     dip_free_aligned(s->vector);
@@ -42,16 +43,14 @@ static dip_status take_upload(search *s, const dip_view *view, const char *id, d
     void **held = dip_realloc(s->held, (s->held_count + 1) * sizeof *held);
     if (!held) return DIP_ENOMEM;
     s->held = held;
-    const dip_upload *upload = held[s->held_count] = dip_keep_hold(s->uploads, id);
-    if (!upload)
-        return dip_fail(DIP_ENOENT,
-                        "there is no item 'queries/%.60s', or its time is over; send it again by "
-                        "POST /encode",
-                        id);
-    s->held_count++;
+    dip_upload *upload;
+    dip_status status = dip_upload_hold(s->service, id, &upload);
+    if (status) return status;
+    held[s->held_count++] = upload;
     if (strcmp(upload->model, view->model) != 0)
         return dip_fail(DIP_ENOENT,
-                        "item 'queries/%.60s' was encoded by model %s, which is not the live one; "
+                        "item '" DIP_SENT
+                        "/%.60s' was encoded by model %s, which is not the live one; "
                         "send it again by POST /encode",
                         id, upload->model);
     *out = (dip_probe){
@@ -59,20 +58,16 @@ static dip_status take_upload(search *s, const dip_view *view, const char *id, d
     return DIP_OK;
 }
 
-/* "collection/id" */
 static dip_status take_item(search *s, const dip_archive *archive, const dip_view *view,
                             const char *name, dip_probe *out)
 {
     char collection[DIP_WORD_CAPACITY];
-    const char *slash = strchr(name, '/');
-    size_t length = slash ? (size_t)(slash - name) : 0;
-    if (!length || length >= sizeof collection || !slash[1])
-        return dip_fail(DIP_EINVAL, "similarity: '%.80s' names no item; write \"collection/id\"",
-                        name);
-    snprintf(collection, sizeof collection, "%.*s", (int)length, name);
-    if (!strcmp(collection, "queries")) return take_upload(s, view, slash + 1, out);
+    const char *id;
+    dip_status status = dip_item_split(name, collection, &id);
+    if (status) return dip_fail_prefix(status, "similarity");
+    if (!strcmp(collection, DIP_SENT)) return take_upload(s, view, id, out);
     *out = (dip_probe){.kind = DIP_PROBE_TILE};
-    return dip_item_find(archive, collection, slash + 1, &out->id);
+    return dip_item_find(archive, collection, id, &out->id);
 }
 
 static dip_status take_items(search *s, const dip_archive *archive, const dip_view *view,
@@ -143,29 +138,20 @@ static dip_status take_targets(search *s, const dip_archive *archive, const dip_
     return DIP_OK;
 }
 
-/* Tiles of those names in any collection. */
 static dip_status take_ids(search *s, const dip_archive *archive, const dip_ask *ask)
 {
-    size_t modalities = dip_archive_modality_count(archive), n = 0;
     if (!ask->id_count) return DIP_OK;
-    s->only = dip_alloc(ask->id_count * modalities * sizeof *s->only + 1);
-    if (!s->only) return DIP_ENOMEM;
-    for (size_t i = 0; i < ask->id_count; i++)
-        for (uint32_t m = 0; m < modalities; m++) {
-            dip_status status = dip_archive_find_tile(archive, m, ask->ids[i], &s->only[n]);
-            if (status && status != DIP_ENOENT) return status;
-            n += !status;
-        }
+    dip_status status = dip_items_named(archive, ask->ids, ask->id_count, UINT32_MAX, &s->only,
+                                        &s->query.only_count);
     s->query.only = s->only;
-    s->query.only_count = n;
-    return DIP_OK;
+    return status;
 }
 
 dip_status dip_similar_run(dip_service *service, const dip_view *view, const dip_request *request,
                            const dip_ask *ask, dip_result *out)
 {
     const dip_archive *archive = dip_service_archive(service);
-    search s = {.query = DIP_QUERY_INIT, .uploads = dip_service_uploads(service)};
+    search s = {.query = DIP_QUERY_INIT, .service = service};
     double begin = dip_seconds();
     dip_ask_query(ask, &s.query);
     dip_status status = take_items(&s, archive, view, ask);
@@ -200,16 +186,13 @@ static dip_status write_hits(dip_json *j, const dip_item_context *items, const d
 static void write_rest(dip_json *j, const dip_view *view, const dip_request *request,
                        const dip_result *result)
 {
-    bool query = *request->query_string != '\0';
     dip_page_counts(j, result->matching, result->count);
     dip_json_text(j, "sim:plan", result->plan);
     dip_json_real(j, "sim:expected_recall", result->expected_recall, 4);
     dip_json_text(j, "sim:generation", view->generation);
     dip_json_text(j, "sim:model", view->model);
     dip_json_array(j, "links");
-    dip_item_link(j, "self", DIP_TYPE_GEOJSON, NULL, "%s%s%s%s", request->base, request->path,
-                  query ? "?" : "", request->query_string);
-    dip_item_link(j, "root", DIP_TYPE_JSON, NULL, "%s/", request->base);
+    dip_page_links(j, request, NULL);
     dip_json_end(j);
 }
 
@@ -239,11 +222,7 @@ void dip_serve_similar(dip_service *service, const dip_view *view, const dip_req
                        const dip_ask *ask, dip_response *response)
 {
     dip_result result;
-    if (!*view->generation) {
-        dip_response_fail(response, 409, "NoIndex",
-                          "the archive has no index to search; run diptych index");
-        return;
-    }
+    if (!dip_view_searchable(view, response)) return;
     dip_status status = dip_similar_run(service, view, request, ask, &result);
     if (status) {
         dip_response_fail_status(response, status);

@@ -301,15 +301,14 @@ static void write_members(dip_json *j, const dip_item_context *items, dip_servic
 }
 
 /* One that went away meanwhile is passed over. */
-static dip_status write_saved(dip_json *j, dip_service *service, const dip_view *view,
-                              const dip_item_context *items)
+static dip_status write_saved(dip_json *j, dip_service *service, const dip_item_context *items)
 {
     char(*ids)[DIP_KEEP_ID] = NULL;
     size_t count = 0;
     dip_status status = dip_saved_list(service, &ids, &count);
     for (size_t i = 0; i < count && !status; i++) {
         dip_saved_hits hits;
-        status = dip_saved_read(service, view, ids[i], &hits);
+        status = dip_saved_look(service, ids[i], &hits);
         if (status == DIP_ENOENT) {
             status = DIP_OK;
             continue;
@@ -336,7 +335,7 @@ static dip_status write_collections(dip_json *j, dip_service *service, const dip
         write_members(j, &items, service, view, m);
         dip_json_end(j);
     }
-    status = write_saved(j, service, view, &items);
+    status = write_saved(j, service, &items);
     if (status) return status;
     dip_json_end(j);
     dip_json_array(j, "links");
@@ -473,7 +472,7 @@ static dip_status write_queryables(dip_json *j, dip_service *service, const dip_
     dip_status status = DIP_OK;
     if (request->part[0] && dip_virtual_is(request->part[0])) {
         dip_saved_hits hits;
-        status = dip_saved_read(service, view, request->part[0], &hits);
+        status = dip_saved_look(service, request->part[0], &hits);
         if (!status) dip_saved_hits_fini(&hits);
     } else if (request->part[0]) {
         status = dip_collection_find(archive, request->part[0], &from);

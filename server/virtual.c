@@ -12,7 +12,11 @@
 #include <math.h>
 #include <string.h>
 
-bool dip_virtual_is(const char *collection) { return !strncmp(collection, "q-", 2); }
+/* No modality has so long a name. */
+bool dip_virtual_is(const char *collection)
+{
+    return !strncmp(collection, "q-", 2) && strlen(collection) >= DIP_WORD_CAPACITY;
+}
 
 /* ---- the collection ---- */
 

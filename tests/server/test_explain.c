@@ -121,8 +121,8 @@ static void test_refusals(void **state)
     } cases[] = {
         {"", "a: it is missing", 400},
         {"a=s1/p4", "b: it is missing", 400},
-        {"a=p4&b=s2/p6", "no slash", 400},
-        {"a=s1/&b=s2/p6", "no slash with an id", 400},
+        {"a=p4&b=s2/p6", "names no item", 400},
+        {"a=s1/&b=s2/p6", "names no item", 400},
         {"a=s1/p4&b=s2/nothing", "b: ", 404},
         {"a=s9/p4&b=s2/p6", "a: no collection 's9'", 404},
         {"a=s1/../../etc/passwd&b=s2/p6", "a: ", 404},
@@ -152,7 +152,7 @@ static void test_without_an_index(void **state)
     open_world(&w, false);
     dip_response r = ask(&w, "a=s1/p4&b=s2/p6");
     char *text = text_of(&r);
-    assert_int_equal(r.status, 404);
+    assert_int_equal(r.status, 409);
     assert_non_null(strstr(text, "run diptych index"));
     dip_free(text);
     dip_response_fini(&r);

@@ -206,6 +206,7 @@ static void test_refusals(void **state)
         {"/collections/s1/items?token=after-zz", 400, "InvalidParameterValue", "token"},
         {"/collections/s1/items?token=", 400, "InvalidParameterValue", "token"},
         {"/collections/s1/items?limit=0", 400, "InvalidParameterValue", "limit"},
+        {"/collections/s1/items?similar_to=s1/p1", 400, "InvalidParameterValue", "ask /search"},
         {"/search?collections=s1,none", 400, "InvalidParameterValue", "collections"},
         {"/search?filter=nothing%20%3D%201", 400, "InvalidParameterValue", "nothing"},
         {"/search?datetime=yesterday", 400, "InvalidParameterValue", "datetime"},

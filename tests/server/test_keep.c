@@ -64,6 +64,21 @@ static void test_held_things_outlive_their_drop(void **state)
     assert_int_equal(atomic_load(&freed), 2);
 }
 
+static void test_to_look_is_not_to_ask(void **state)
+{
+    char id[3][DIP_KEEP_ID];
+    dip_keep *keep = create(2, 1000, 100);
+    (void)state;
+    for (int i = 0; i < 2; i++) add(keep, "thing", id[i]);
+    char *seen = dip_keep_look(keep, id[0]);
+    assert_string_equal(seen, "thing");
+    dip_keep_release(keep, seen);
+    add(keep, "thing", id[2]);
+    assert_true(!there(keep, id[0]) && there(keep, id[1]));
+    assert_null(dip_keep_look(keep, id[0]));
+    dip_keep_destroy(keep);
+}
+
 static void test_what_was_asked_for_longest_ago_makes_room(void **state)
 {
     char id[4][DIP_KEEP_ID];
@@ -105,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_held_things_outlive_their_drop),
+        cmocka_unit_test(test_to_look_is_not_to_ask),
         cmocka_unit_test(test_what_was_asked_for_longest_ago_makes_room),
         cmocka_unit_test(test_time_ends),
     };

@@ -296,12 +296,12 @@ static void remember(uint64_t geokeys, const crs *c)
     OSRRelease(copy);
 }
 
-/* False: the file has none. GeoKeys count only while GDAL is not told to look elsewhere first. */
+/* False: the file has none. `path` NULL: it is none of the disk. GeoKeys count only while GDAL is not told to look elsewhere first. */
 static bool crs_of(crs *out, GDALDatasetH dataset, const char *path)
 {
     uint64_t geokeys;
-    const bool known =
-        !CPLGetConfigOption("GDAL_GEOREF_SOURCES", NULL) && dip_geokeys_hash(&geokeys, path);
+    const bool known = path && !CPLGetConfigOption("GDAL_GEOREF_SOURCES", NULL) &&
+                       dip_geokeys_hash(&geokeys, path);
     if (known && recall(geokeys, out)) return true;
     out->system = GDALGetSpatialRef(dataset);
     if (!out->system) return false;
@@ -419,13 +419,20 @@ static dip_status open_failure(const char *path, const complaint *complaints)
     return dip_fail(DIP_EFORMAT, "'%s' is damaged or truncated: %s", path, reason(complaints));
 }
 
-static dip_status read_dataset(dip_raster *out, GDALDatasetH dataset, const char *path,
-                               bool georeference, const complaint *complaints)
+static dip_status read_bands(dip_raster *out, GDALDatasetH dataset, const char *path,
+                             const complaint *complaints)
 {
     dip_status status = check_shape(dataset, path);
     int bands = GDALGetRasterCount(dataset);
     for (int number = 1; number <= bands && !status; number++)
         status = read_band(out, dataset, number, path, complaints);
+    return status;
+}
+
+static dip_status read_dataset(dip_raster *out, GDALDatasetH dataset, const char *path,
+                               bool georeference, const complaint *complaints)
+{
+    dip_status status = read_bands(out, dataset, path, complaints);
     if (!status && georeference) {
         read_georeference(out, dataset, path);
         read_time(out, dataset);
@@ -483,25 +490,66 @@ static bool is_tiff(const uint8_t *bytes, size_t length)
     return false;
 }
 
+/* A block is unpacked whole, so one that is larger than the image counts as what it is. */
 static dip_status check_bytes(GDALDatasetH dataset, size_t most)
 {
+    const uint64_t width = (uint64_t)GDALGetRasterXSize(dataset),
+                   height = (uint64_t)GDALGetRasterYSize(dataset);
     uint64_t sum = 0;
-    for (int b = 1; b <= GDALGetRasterCount(dataset) && b <= DIP_MAX_BANDS; b++) {
-        int bits = GDALGetDataTypeSizeBytes(GDALGetRasterDataType(GDALGetRasterBand(dataset, b)));
-        sum += (uint64_t)GDALGetRasterXSize(dataset) * (uint64_t)GDALGetRasterYSize(dataset) *
-               (uint64_t)bits;
+    for (int b = 1; b <= GDALGetRasterCount(dataset); b++) {
+        GDALRasterBandH band = GDALGetRasterBand(dataset, b);
+        int bytes = GDALGetDataTypeSizeBytes(GDALGetRasterDataType(band)), block[2];
+        GDALGetBlockSize(band, &block[0], &block[1]);
+        uint64_t all = width * height, one = (uint64_t)block[0] * (uint64_t)block[1];
+        sum += (uint64_t)bytes * (one > all ? one : all);
     }
     if (sum <= most) return DIP_OK;
     return dip_fail(DIP_ENOSPC, "the file has %llu MiB of pixels, %llu may be sent; send a part",
                     (unsigned long long)(sum >> 20), (unsigned long long)(most >> 20));
 }
 
+/* GDAL reads the first image of a file; which one is meant, only the sender knows. Overviews and masks are not counted. */
+static dip_status check_single(GDALDatasetH dataset)
+{
+    int lines = CSLCount(GDALGetMetadata(dataset, "SUBDATASETS")); /* two an image */
+    if (lines <= 2) return DIP_OK;
+    return dip_fail(DIP_EINVAL, "the file holds %d images; send one of them", lines / 2);
+}
+
+/* What GDAL says, without the name that the file has in memory. */
+static dip_status sent_failure(complaint *complaints, const char *name)
+{
+    size_t length = strlen(name);
+    for (char *at; (at = strstr(complaints->line, name));) {
+        size_t more = strspn(at + length, ": ");
+        memmove(at, at + length + more, strlen(at + length + more) + 1);
+    }
+    return dip_fail(DIP_EFORMAT, "the file is damaged or truncated: %s", reason(complaints));
+}
+
+static dip_status read_sent(dip_raster *out, const char *name, size_t most_bytes)
+{
+    static const char *const drivers[] = {"GTiff", NULL};
+    complaint complaints = {0};
+    CPLPushErrorHandlerEx(keep_first, &complaints);
+    GDALDatasetH dataset = GDALOpenEx(
+        name, GDAL_OF_RASTER | GDAL_OF_READONLY | GDAL_OF_INTERNAL | GDAL_OF_VERBOSE_ERROR, drivers,
+        NULL, NULL);
+    dip_status status =
+        dataset ? check_bytes(dataset, most_bytes) : sent_failure(&complaints, name);
+    if (!status) status = check_single(dataset);
+    if (!status) status = read_bands(out, dataset, "upload", &complaints);
+    if (!status) read_georeference(out, dataset, NULL);
+    if (!status) read_time(out, dataset);
+    if (dataset) GDALClose(dataset);
+    CPLPopErrorHandler();
+    return status;
+}
+
 dip_status dip_raster_read_sent(dip_raster *out, const uint8_t *bytes, size_t length,
                                 size_t most_bytes)
 {
-    static const char *const drivers[] = {"GTiff", NULL};
     char name[48];
-    complaint complaints = {0};
     memset(out, 0, sizeof *out);
     out->west = out->south = out->east = out->north = NAN;
     out->time = DIP_NO_TIME;
@@ -510,20 +558,10 @@ dip_status dip_raster_read_sent(dip_raster *out, const uint8_t *bytes, size_t le
                         "what was sent is no GeoTIFF: it does not begin as a TIFF file");
     dip_raster_init();
     unique_name(name, sizeof name);
-    CPLPushErrorHandlerEx(keep_first, &complaints);
     VSILFILE *file = VSIFileFromMemBuffer(name, (GByte *)bytes, length, FALSE);
     if (file) VSIFCloseL(file);
-    GDALDatasetH dataset = GDALOpenEx(
-        name, GDAL_OF_RASTER | GDAL_OF_READONLY | GDAL_OF_INTERNAL | GDAL_OF_VERBOSE_ERROR, drivers,
-        NULL, NULL);
-    dip_status status = dataset ? check_shape(dataset, "the file")
-                                : dip_fail(DIP_EFORMAT, "the file is damaged or truncated: %s",
-                                           reason(&complaints));
-    if (!status) status = check_bytes(dataset, most_bytes);
-    if (!status) status = read_dataset(out, dataset, "the file", true, &complaints);
-    if (dataset) GDALClose(dataset);
+    dip_status status = read_sent(out, name, most_bytes);
     VSIUnlink(name);
-    CPLPopErrorHandler();
     if (status) dip_raster_fini(out);
     return status;
 }

@@ -37,7 +37,7 @@ dip_status dip_raster_read_pixels(dip_raster *out, const char *path);
 /**
  * A GeoTIFF in memory, as somebody sent it: by its first bytes it is one, nothing but GDAL's driver for GeoTIFF opens it, and
  * what it names outside of itself is not followed. Expected failures: DIP_EFORMAT (no TIFF; damaged), DIP_ENOSPC (more than
- * `most_bytes` of pixels).
+ * `most_bytes` of pixels, in the image or in one block), DIP_EINVAL (several images).
  */
 dip_status dip_raster_read_sent(dip_raster *out, const uint8_t *bytes, size_t length,
                                 size_t most_bytes);

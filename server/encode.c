@@ -79,11 +79,25 @@ static dip_status encode(dip_service *service, const dip_view *view, const dip_r
     return DIP_OK;
 }
 
+/* The remedies as this request has them: what probes ask of a command line comes as options. */
+static void name_parameters(char *line, size_t capacity)
+{
+    static const char *const words[][2] = {{"--bands ", "bands="}, {"--from", "collection=..."}};
+    char rest[1024];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char *at = strstr(line, words[i][0]);
+        if (!at) continue;
+        snprintf(rest, sizeof rest, "%s", at + strlen(words[i][0]));
+        snprintf(at, capacity - (size_t)(at - line), "%s%s", words[i][1], rest);
+    }
+}
+
 /* "B04,B03,B02" that did not come through is the client's matter: of wrong bands 422, of what is no GeoTIFF 415. */
 static void fail(dip_response *response, dip_status status)
 {
     char line[1024];
     snprintf(line, sizeof line, "%s", dip_last_error());
+    name_parameters(line, sizeof line);
     if (status == DIP_EFORMAT && !strstr(line, "damaged"))
         dip_response_fail(response, 415, "UnsupportedMediaType", "%s", line);
     else if (status == DIP_ENOSPC)
@@ -91,7 +105,7 @@ static void fail(dip_response *response, dip_status status)
     else if (status == DIP_EMISMATCH)
         dip_response_fail(response, 422, "Mismatch", "%s", line);
     else
-        dip_response_fail_status(response, status);
+        dip_response_fail_status(response, dip_fail(status, "%s", line));
 }
 
 /* A STAC item whose one asset is its picture: what was sent is not handed out again. */

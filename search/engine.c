@@ -12,6 +12,7 @@
 #include "search/fit.h"
 #include "search/models.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,9 +37,21 @@ static bool has_stale(const dip_columns *columns, const dip_index *index)
     return false;
 }
 
+/* What there is to work with before the first index: a model, if one was trained. */
+static dip_status open_without(dip_search *search, const dip_search_options *options)
+{
+    char *id = NULL;
+    search->manifest = &search->without;
+    dip_status status = dip_models_choose(dip_archive_path(search->archive), options->model, &id);
+    if (!status) snprintf(search->without.model, sizeof search->without.model, "%s", id);
+    dip_free(id);
+    if (status != DIP_ENOENT || options->model) return status;
+    dip_error_clear();
+    return DIP_OK;
+}
+
 static dip_status open_generation(dip_search *search, const dip_search_options *options)
 {
-    static const dip_manifest none;
     const char *name = options ? options->generation : NULL;
     char *current = NULL;
     if (options && options->browse && !name) {
@@ -46,9 +59,8 @@ static dip_status open_generation(dip_search *search, const dip_search_options *
         dip_status status = dip_generation_current(&current, path);
         dip_free(current);
         if (status == DIP_ENOENT) {
-            search->manifest = &none;
             dip_error_clear();
-            return DIP_OK;
+            return open_without(search, options);
         }
     }
     dip_status status =
@@ -128,7 +140,7 @@ void dip_search_close(dip_search *search)
 static dip_status check_opened(const dip_search *search, dip_model *model)
 {
     const dip_manifest *m = search->manifest;
-    if (dip_model_dim(model) != m->dim)
+    if (search->generation && dip_model_dim(model) != m->dim)
         return dip_fail(DIP_EMISMATCH, "model %s gives %zu dimensions, generation %s has %u",
                         m->model, dip_model_dim(model), m->generation, m->dim);
     for (size_t i = 0; i < dip_archive_modality_count(search->archive); i++) {
@@ -159,13 +171,14 @@ dip_status dip_search_need_model(dip_search *search, dip_model **out)
     *out = search->model;
     if (search->model) return DIP_OK;
     dip_model *model = NULL;
-    dip_status status = dip_search_check_index(search);
-    if (status) return status;
+    if (!*search->manifest->model)
+        return dip_fail(DIP_ENOENT, "archive '%s' has no model; run diptych train",
+                        dip_archive_path(search->archive));
     char *path = dip_models_path(dip_archive_path(search->archive), search->manifest->model);
     if (!path) return DIP_ENOMEM;
-    status = dip_model_open(&model, path);
+    dip_status status = dip_model_open(&model, path);
     dip_free(path);
-    if (status == DIP_ENOENT)
+    if (status == DIP_ENOENT && search->generation)
         status = dip_fail(DIP_ENOENT,
                           "generation %s needs model %s, whose file is not there any more; put "
                           "models/%s.safetensors back, or run diptych index with another model",
@@ -176,6 +189,7 @@ dip_status dip_search_need_model(dip_search *search, dip_model **out)
         dip_model_close(model);
         return status;
     }
+    if (!search->generation) search->without.dim = (uint32_t)dip_model_dim(model);
     *out = search->model = model;
     return DIP_OK;
 }

@@ -19,10 +19,11 @@ typedef struct dip_side {
 } dip_side;
 
 struct dip_engine_handle {
-    const dip_archive *archive; /* borrowed */
-    dip_generation *generation; /* NULL: there is no index */
-    const dip_manifest
-        *manifest; /* of the generation; without one, of a generation "" that holds nothing */
+    const dip_archive *archive;   /* borrowed */
+    dip_generation *generation;   /* NULL: there is no index */
+    const dip_manifest *manifest; /* of the generation, or `without` */
+    dip_manifest
+        without; /* without an index: holds nothing; its model is the newest, dim its once it is open */
     dip_columns columns;
     dip_properties properties;
     pthread_mutex_t lock; /* of model and sides' embeddings while they load, and of the encoder */

@@ -184,12 +184,10 @@ static dip_status map_heat(work *w)
 
 static dip_status explain(work *w)
 {
-    dip_status status = dip_search_check_index(w->search);
-    for (int s = 0; s < 2 && !status; s++) status = resolve(w, s);
-    if (status) return status;
     pthread_mutex_lock(&w->search->lock);
-    status = dip_search_need_model(w->search, &w->model);
+    dip_status status = dip_search_need_model(w->search, &w->model); /* it tells the dimensions */
     pthread_mutex_unlock(&w->search->lock);
+    for (int s = 0; s < 2 && !status; s++) status = resolve(w, s);
     if (status) return status;
     split_score(w);
     compare_with_random(w);

@@ -1,7 +1,8 @@
 /*
  * GET /explain?a=collection/id&b=collection/id: why two items score what they score, as JSON or (format=png) as a picture; see
  * docs/explain.md. Items of collection "queries" are what POST /encode keeps. The encoder is taken in slices, so an encoding
- * that came later does not wait for all of it.
+ * that came later does not wait for all of it. One is made at a time, and the others are asked to come again: the encoder
+ * serves one anyway, and threads that waited for it would be missing for searches.
  */
 #include "core/clock.h"
 #include "core/mem.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 
 typedef struct work {
-    const dip_service *service;
+    dip_service *service;
     const dip_archive *archive;
     const dip_view *view;
     const dip_request *request;
@@ -84,7 +85,14 @@ static dip_status explain(work *w, dip_response *response)
     dip_status status = choose_format(w);
     if (!status) status = take_items(w, probe);
     begin = dip_request_stage(w->request, DIP_STAGE_PARSE, begin);
-    if (!status) status = dip_explain(w->view->search, &probe[0], &probe[1], &e);
+    if (status) return status;
+    if (!dip_service_explain_begin(w->service)) {
+        dip_response_fail(response, 503, "Busy", "another explanation is being made; ask again");
+        dip_response_header(response, "Retry-After", "1");
+        return DIP_OK;
+    }
+    status = dip_explain(w->view->search, &probe[0], &probe[1], &e);
+    dip_service_explain_end(w->service);
     begin = dip_request_stage(w->request, DIP_STAGE_ENCODE, begin);
     if (status) return status;
     status = answer(w, &e, response);
@@ -101,7 +109,11 @@ void dip_serve_explain(void *context, const dip_request *request, dip_response *
               .view = dip_service_view(service),
               .request = request};
     dip_status status = DIP_OK;
-    if (dip_view_searchable(w.view, response)) status = explain(&w, response);
+    if (*w.view->model)
+        status = explain(&w, response);
+    else
+        dip_response_fail(response, 409, "NoModel",
+                          "the archive has no model to explain with; run diptych train");
     for (int side = 0; side < 2; side++)
         dip_keep_release(dip_service_uploads(service), w.held[side]);
     dip_view_release(w.view);

@@ -2,8 +2,8 @@
  * The archive and its live view; see service.h.
  *
  * A view is opened by the thread that opens the service, later ones by the watcher. Every `watch_seconds` the watcher
- * reads a stamp of the archive: the name of the live generation, the number of tiles and the id of the next one, which
- * together change whenever tiles come, go or are replaced. With another stamp than the live view's it opens the next view
+ * reads a stamp of the archive: the name of the live generation (of the newest model, if there is none), the number of tiles and
+ * the id of the next one, which together change whenever tiles come, go or are replaced. With another stamp than the live view's it opens the next view
  * beside it, asks it a few searches so that its pages are in memory, and puts it in place. Whoever holds the old view
  * keeps it; the watcher closes it once nobody does. If the next view cannot be opened, the old one stays.
  *
@@ -20,10 +20,12 @@
 #include "ingest/raster.h"
 #include "search/browse.h"
 #include "search/engine.h"
+#include "search/models.h"
 #include "server/encode.h"
 #include "server/saved.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +40,7 @@ enum {
 /* What tells one state of the archive from another. */
 typedef struct stamp {
     char generation[64]; /* "": there is no index */
+    char model[128];     /* without an index: the newest */
     uint64_t tiles, next_tile;
 } stamp;
 
@@ -61,6 +64,7 @@ struct dip_service {
     dip_service_counts counts;
     dip_keep *uploads, *saved;
     bool closing, watching;
+    atomic_flag explaining;
     pthread_t watcher;
     /* of the watcher alone */
     stamp tried;
@@ -72,16 +76,20 @@ struct dip_service {
 
 static dip_status read_stamp(const dip_archive *archive, stamp *out)
 {
-    char *current = NULL;
+    char *current = NULL, *model = NULL;
     dip_archive_counts counts;
     *out = (stamp){.generation = ""};
-    dip_status status = dip_generation_current(&current, dip_archive_path(archive));
+    const char *path = dip_archive_path(archive);
+    dip_status status = dip_generation_current(&current, path);
     if (!status) snprintf(out->generation, sizeof out->generation, "%s", current);
+    if (status == DIP_ENOENT) status = dip_models_choose(path, NULL, &model);
+    if (model) snprintf(out->model, sizeof out->model, "%s", model);
     if (status == DIP_ENOENT) {
         dip_error_clear();
         status = DIP_OK;
     }
     dip_free(current);
+    dip_free(model);
     if (!status) status = dip_archive_count(archive, &counts);
     if (status) return status;
     out->tiles = counts.tiles;
@@ -91,8 +99,8 @@ static dip_status read_stamp(const dip_archive *archive, stamp *out)
 
 static bool same(const stamp *a, const stamp *b)
 {
-    return !strcmp(a->generation, b->generation) && a->tiles == b->tiles &&
-           a->next_tile == b->next_tile;
+    return !strcmp(a->generation, b->generation) && !strcmp(a->model, b->model) &&
+           a->tiles == b->tiles && a->next_tile == b->next_tile;
 }
 
 /* Asks what brings index, columns and stored embeddings into memory. That a tile cannot be asked with is no matter. */
@@ -332,6 +340,7 @@ dip_status dip_service_open(dip_service **out, const dip_service_options *option
     dip_service *service = dip_calloc(1, sizeof *service);
     if (!service) return DIP_ENOMEM;
     pthread_mutex_init(&service->lock, NULL);
+    atomic_flag_clear(&service->explaining);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&service->changed, &monotonic);
@@ -402,6 +411,13 @@ void dip_service_count(dip_service *service, dip_service_counts *out)
     for (const live_view *view = service->retired; view; view = view->next) out->retired++;
     pthread_mutex_unlock(&service->lock);
 }
+
+bool dip_service_explain_begin(dip_service *service)
+{
+    return !atomic_flag_test_and_set(&service->explaining);
+}
+
+void dip_service_explain_end(dip_service *service) { atomic_flag_clear(&service->explaining); }
 
 dip_keep *dip_service_uploads(const dip_service *service) { return service->uploads; }
 

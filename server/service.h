@@ -38,9 +38,9 @@ const dip_service_options *dip_service_settings(const dip_service *service);
 /** A state of the archive; its parts live until dip_view_release(). */
 typedef struct dip_view {
     dip_search *search; /* never NULL; without an index it browses, and a search says what to run */
-    const char *generation;           /* "" without an index */
-    const char *model;                /* id of the generation's model; "" without */
-    uint64_t number;                  /* counts views of this process, from 1 */
+    const char *generation; /* "" without an index */
+    const char *model; /* id of the generation's; without an index the newest; "": there is none */
+    uint64_t number;   /* counts views of this process, from 1 */
     const struct dip_extent *extents; /* one a modality (search/browse.h) */
 } dip_view;
 
@@ -50,6 +50,10 @@ bool dip_view_searchable(const dip_view *view, dip_response *response);
 
 const dip_view *dip_service_view(dip_service *service);
 void dip_view_release(const dip_view *view);
+
+/** May an explanation be made now? One is at a time; what began ends by dip_service_explain_end(). Any thread. */
+bool dip_service_explain_begin(dip_service *service);
+void dip_service_explain_end(dip_service *service);
 
 /** How views came and went: what /metrics tells. */
 typedef struct dip_service_counts {

@@ -80,7 +80,8 @@ static dip_status choose_form(session *s)
 
 static dip_status open_search(session *s, const char *path)
 {
-    dip_search_options wanted = {.model = s->options->model, .generation = s->options->generation};
+    dip_search_options wanted = {
+        .model = s->options->model, .generation = s->options->generation, .browse = true};
     dip_status status = dip_archive_open(&s->archive, path, DIP_ARCHIVE_READ);
     if (status) return status;
     if (s->options->from && dip_archive_find_modality(s->archive, s->options->from) < 0)

@@ -19,7 +19,7 @@ enum { TITLE = 600, LINE = 2000, SWATCHES = 24 };
 static void tell_random(const dip_explanation *e, char *line)
 {
     if (isnan(e->percentile)) {
-        snprintf(line, LINE, "the index does not tell what random pairs of %s and %s score",
+        snprintf(line, LINE, "no index tells what random pairs of %s and %s score",
                  e->side[0].modality, e->side[1].modality);
         return;
     }

@@ -20,7 +20,7 @@ typedef struct dip_search_options {
     const char *model;      /* id; NULL: the one that the live index was built with */
     const char *generation; /* NULL: the live one */
     bool
-        browse; /* an archive without an index opens too: for its metadata and filters; searching says what to run */
+        browse; /* an archive without an index opens too, with `model` or the newest: for metadata, filters and dip_explain() */
 } dip_search_options;
 
 /**

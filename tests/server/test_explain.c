@@ -1,11 +1,14 @@
 /* GET /explain: JSON and picture of stored items, and what is refused. */
+#define _GNU_SOURCE
 #include "tests/search/support.h"
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "server/encode.h"
 #include "server/service.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 enum { PLACES = 40, ASKERS = 4 };
 
@@ -145,17 +148,36 @@ static void test_refusals(void **state)
     close_world(&w);
 }
 
+static void assert_answer(world *w, const char *query, int status, const char *words)
+{
+    dip_response r = ask(w, query);
+    char *text = text_of(&r);
+    if (r.status != status || !strstr(text, words)) fail_msg("%s: %d %s", query, r.status, text);
+    dip_free(text);
+    dip_response_fini(&r);
+}
+
 static void test_without_an_index(void **state)
 {
     world w;
     (void)state;
     open_world(&w, false);
-    dip_response r = ask(&w, "a=s1/p4&b=s2/p6");
-    char *text = text_of(&r);
-    assert_int_equal(r.status, 409);
-    assert_non_null(strstr(text, "run diptych index"));
-    dip_free(text);
-    dip_response_fini(&r);
+    assert_answer(&w, "a=s1/p4&b=s2/p6", 200, "\"percentile\":null");
+    assert_answer(&w, "a=s1/p4&b=s1/p4", 200, "\"score\":1.0000");
+    close_world(&w);
+}
+
+static void test_without_a_model(void **state)
+{
+    world w;
+    (void)state;
+    support_open(&w.f, PLACES);
+    char *models = dip_path_join(w.f.folder, "models");
+    assert_ok(dip_file_remove(models));
+    dip_free(models);
+    dip_service_options options = {.archive = w.f.folder};
+    assert_ok(dip_service_open(&w.service, &options));
+    assert_answer(&w, "a=s1/p4&b=s2/p6", 409, "run diptych train");
     close_world(&w);
 }
 
@@ -165,24 +187,43 @@ typedef struct asker {
     char *text;
 } asker;
 
-static void *ask_once(void *argument)
+/* As a client does it: who is told to come again comes again. */
+static void *ask_until_answered(void *argument)
 {
     asker *a = argument;
-    dip_response r = ask(a->world, "a=s1/p4&b=s2/p6");
-    a->text = text_of(&r);
-    dip_response_fini(&r);
-    return NULL;
+    for (dip_response r = ask(a->world, "a=s1/p4&b=s2/p6");; r = ask(a->world, "a=s1/p4&b=s2/p6")) {
+        bool busy = r.status == 503 && r.header_count && !strcmp(r.headers[0].name, "Retry-After");
+        if (!busy) a->text = text_of(&r);
+        dip_response_fini(&r);
+        if (!busy) return NULL;
+        usleep(1000);
+    }
+}
+
+/* While one is made, another is not, but what is wrong with it is told. */
+static void test_one_at_a_time(void **state)
+{
+    world w;
+    (void)state;
+    open_world(&w, true);
+    assert_true(dip_service_explain_begin(w.service));
+    assert_answer(&w, "a=s1/p4&b=s2/p6", 503, "ask again");
+    assert_answer(&w, "a=s1/p4&b=s2/nothing", 404, "b: ");
+    dip_service_explain_end(w.service);
+    assert_answer(&w, "a=s1/p4&b=s2/p6", 200, "\"score\":");
+    close_world(&w);
 }
 
 static void test_several_at_a_time(void **state)
 {
     world w;
-    asker askers[ASKERS];
+    asker askers[ASKERS] = {0};
     (void)state;
     open_world(&w, true);
     for (int i = 0; i < ASKERS; i++) {
         askers[i].world = &w;
-        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_once, &askers[i]), 0);
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_until_answered, &askers[i]),
+                         0);
     }
     for (int i = 0; i < ASKERS; i++) pthread_join(askers[i].thread, NULL);
     for (int i = 1; i < ASKERS; i++) assert_string_equal(askers[i].text, askers[0].text);
@@ -198,6 +239,8 @@ int main(void)
         cmocka_unit_test(test_what_was_sent),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_without_an_index),
+        cmocka_unit_test(test_without_a_model),
+        cmocka_unit_test(test_one_at_a_time),
         cmocka_unit_test(test_several_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

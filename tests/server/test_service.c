@@ -56,7 +56,7 @@ static void test_without_an_index(void **state)
     const dip_view *view = dip_service_view(service);
     dip_probe probe = {.kind = DIP_PROBE_TILE, .id = f.id[S1][0]};
     assert_string_equal(view->generation, "");
-    assert_string_equal(view->model, "");
+    assert_string_equal(view->model, "m");
     assert_int_equal(view->search->columns.count, 2 * PLACES);
     assert_fails(DIP_ENOENT, "run diptych index", dip_search_run(view->search, &probe, NULL, &r));
     support_index(&f, DIP_ENGINE_AUTO, false, NULL);

@@ -17,7 +17,15 @@ field() { # name: values of a JSON field, one a line
 
 run simulate a --places 40 --size 48 >/dev/null
 run train a --epochs 1 --batch 16 --input-px 32 --widths 32,32 --blocks 1,1 --embed-dim 32 --layout-grid 4 >/dev/null
+
+# Before there is an index the model alone tells, of tiles with and without stored embeddings.
+run explain a s1/sim1-000005 s2/sim1-000006 --json >early.json
+grep -q '"percentile":null' early.json || fail "random pairs without an index: $(cat early.json)"
+! "$diptych" explain a s1/sim1-000005 s2/sim1-000006 --model other 2>err >/dev/null || fail "an unknown model explained"
+grep -q "has no model 'other'; it has default" err || fail "an unknown model: $(cat err)"
 run encode a >/dev/null
+run explain a s1/sim1-000005 s2/sim1-000006 --json >later.json
+[ "$(field score <early.json | head -1 | cut -c1-5)" = "$(field score <later.json | head -1 | cut -c1-5)" ] || fail "another score once encoded"
 run index a >/dev/null
 
 # The score and the percentile are the search's; the shares add up; the grid is 8 x 8, twice.

@@ -150,6 +150,20 @@ dip_status dip_file_begin(dip_aside *file, const char *path)
     return status;
 }
 
+dip_status dip_file_nameless(FILE **out, const char *folder)
+{
+    char *path = dip_sprintf("%s/.XXXXXX.partial", folder);
+    if (!path) return DIP_ENOMEM;
+    int fd = mkostemps(path, (int)strlen(".partial"), O_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w+b");
+    dip_status status = file ? DIP_OK : dip_fail_errno("create a file in", folder);
+    if (fd >= 0) unlink(path);
+    if (fd >= 0 && !file) close(fd);
+    if (file) *out = file;
+    dip_free(path);
+    return status;
+}
+
 dip_status dip_folder_sync(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -39,6 +39,9 @@ dip_status dip_file_begin(dip_aside *file, const char *path);
 dip_status dip_file_commit(dip_aside *file);
 void dip_file_abandon(dip_aside *file);
 
+/** A file without a name on the file system of `folder`, to write and read; fclose() ends it, as does the process. */
+dip_status dip_file_nameless(FILE **out, const char *folder);
+
 /** begin, write, commit. */
 dip_status dip_file_write(const char *path, const void *bytes, size_t length);
 

@@ -5,6 +5,7 @@
 #define INDEX_CODED_H
 
 #include "index/lists.h"
+#include "index/supply.h"
 
 enum { DIP_MOST_CODES = 256 }; /* of a vector: their sums fit 16 bits */
 
@@ -20,11 +21,14 @@ typedef struct dip_coded {
 /** Frees all arrays. */
 void dip_coded_fini(dip_coded *coded);
 
+struct dip_shelves;
+
 /**
- * Finds lists and codes of vectors (n, dim); lists and codebook are there, the rest is made. On all threads; the bits do
- * not depend on their number. Expected failure: DIP_ECANCEL.
+ * Finds lists and codes of the vectors of a supply, reading it once; lists and codebook are there, the rest is made. What
+ * refines them goes to the shelves (may be NULL). On all threads; the bits do not depend on their number. Expected
+ * failures: DIP_EINVAL (no unit vector), DIP_ECANCEL.
  */
-dip_status dip_coded_add(dip_coded *coded, const float *vectors, size_t n,
+dip_status dip_coded_add(dip_coded *coded, const dip_supply *supply, struct dip_shelves *shelves,
                          const dip_progress *progress, const char *name);
 
 static inline unsigned dip_coded_code(const dip_coded *c, size_t i, size_t m)

@@ -10,6 +10,7 @@
 #include "index/ids.h"
 #include "index/index.h"
 #include "index/layout.h"
+#include "index/supply.h"
 
 typedef struct dip_engine_ops dip_engine_ops;
 
@@ -41,10 +42,8 @@ typedef struct dip_request {
 
 typedef struct dip_build {
     const char *folder, *name;
-    dip_index_recipe recipe; /* resolved */
-    const float *vectors;
-    const uint64_t *ids;
-    size_t n, dim;
+    dip_index_recipe recipe;  /* resolved */
+    const dip_supply *supply; /* with ids */
     const dip_progress *progress;
 } dip_build;
 

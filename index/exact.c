@@ -23,14 +23,20 @@ static dip_status write_rows(const char *folder, const char *name, const dip_lay
 
 static dip_status build(const dip_build *b)
 {
+    const dip_supply *s = b->supply;
     dip_layout layout = {.kind = DIP_LAYOUT_VECTORS,
-                         .count = b->n,
-                         .live = b->n,
-                         .dim = (uint32_t)b->dim,
+                         .count = s->n,
+                         .live = s->n,
+                         .dim = (uint32_t)s->dim,
                          .seed = b->recipe.seed};
-    if (dip_progress_tick(b->progress, "writing vectors", 0, b->n))
+    if (dip_progress_tick(b->progress, "writing vectors", 0, s->n))
         return dip_fail(DIP_ECANCEL, "building index '%s' was stopped", b->name);
-    return write_rows(b->folder, b->name, &layout, b->ids, b->vectors);
+    const float *vectors;
+    float *room = dip_supply_room(s, s->n);
+    dip_status status = room ? dip_supply_read(s, 0, s->n, room, &vectors) : DIP_ENOMEM;
+    if (!status) status = write_rows(b->folder, b->name, &layout, s->ids, vectors);
+    dip_free_aligned(room);
+    return status;
 }
 
 static dip_status open_exact(dip_index *index, const char *folder, const char *name)

@@ -31,8 +31,9 @@
 
 enum {
     ITERATIONS = 10,
-    CODE_ITERATIONS = 25, /* FAISS's number, for progress */
-    SLAB = 1 << 16,       /* vectors that are appended at once */
+    CODE_ITERATIONS = 25,   /* FAISS's number, for progress */
+    CODE_SAMPLE = 256 * 16, /* vectors, as many as FAISS takes for code books of 16 entries */
+    SLAB = 1 << 16,         /* vectors that are appended at once */
     TOMBSTONE_PERCENT = 20,
 };
 
@@ -122,7 +123,9 @@ dip_status dip_faiss_cluster(const float *vectors, size_t n, size_t dim, size_t 
     return status;
 }
 
-static dip_status train_codes(FaissIndex *index, const float *centroids, const dip_build *b)
+/* Trains on vectors (n, dim). */
+static dip_status train_codes(FaissIndex *index, const float *centroids, const float *vectors,
+                              size_t n, const dip_build *b)
 {
     size_t codes = b->recipe.code_count;
     training t = {.name = b->name,
@@ -131,12 +134,13 @@ static dip_status train_codes(FaissIndex *index, const float *centroids, const d
                   .steps = codes * CODE_ITERATIONS};
     dip_faiss_error error;
     FaissIndex *assigner = NULL;
-    int code = dip_faiss_assigner_new(&assigner, b->dim / codes, assign, &t, &error), failed = 0;
+    int code = dip_faiss_assigner_new(&assigner, b->supply->dim / codes, assign, &t, &error),
+        failed = 0;
     if (!code)
         code = dip_faiss_prepare(index, centroids, faiss_seed(b->recipe.seed), assigner, &error);
     if (!code) {
         int before = dip_omp_alone();
-        failed = faiss_Index_train(index, (idx_t)b->n, b->vectors);
+        failed = faiss_Index_train(index, (idx_t)n, vectors);
         dip_omp_restore(before);
         code = dip_faiss_release(index, &error);
     }
@@ -151,14 +155,30 @@ static void describe(char *out, size_t room, size_t lists, size_t codes)
     snprintf(out, room, "IVF%zu,PQ%zux4fsr,Refine(SQfp16)", lists, codes);
 }
 
+/* One from each of equal stretches. */
+static dip_status train_on_sample(FaissIndex *index, const float *centroids, const dip_build *b)
+{
+    const dip_supply *s = b->supply;
+    size_t n = s->n < CODE_SAMPLE ? s->n : CODE_SAMPLE;
+    size_t *rows = dip_alloc(n * sizeof *rows);
+    float *sample = dip_alloc_aligned(n * s->dim * sizeof *sample);
+    dip_status status = rows && sample ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i++) rows[i] = i * s->n / n;
+    if (!status) status = dip_supply_pick(s, rows, n, sample);
+    if (!status) status = train_codes(index, centroids, sample, n, b);
+    dip_free(rows);
+    dip_free_aligned(sample);
+    return status;
+}
+
 static dip_status train_index(FaissIndex **out, const float *centroids, const dip_build *b)
 {
     char recipe[96];
     FaissIndex *index = NULL;
     describe(recipe, sizeof recipe, b->recipe.lists, b->recipe.code_count);
-    if (faiss_index_factory(&index, (int)b->dim, recipe, METRIC_L2))
+    if (faiss_index_factory(&index, (int)b->supply->dim, recipe, METRIC_L2))
         return dip_faiss_fail_c("make", recipe);
-    dip_status status = train_codes(index, centroids, b);
+    dip_status status = train_on_sample(index, centroids, b);
     if (!status)
         *out = index;
     else
@@ -182,28 +202,35 @@ static dip_status take_codebook(dip_coded *c, const dip_faiss_shape *shape)
     return DIP_OK;
 }
 
-static dip_status append(FaissIndex *index, const dip_coded *c, const float *vectors)
+static dip_status append(FaissIndex *index, const dip_coded *c, const dip_supply *supply)
 {
     dip_faiss_error error;
-    for (size_t i = 0; i < c->n; i += SLAB) {
+    float *room = dip_supply_room(supply, c->n < SLAB ? c->n : SLAB);
+    dip_status status = room ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < c->n && !status; i += SLAB) {
+        const float *vectors;
         size_t n = c->n - i < SLAB ? c->n - i : SLAB;
-        int code = dip_faiss_append(index, vectors + i * c->lists.dim, n, c->list + i,
-                                    c->codes + i * c->code_bytes, &error);
-        if (code) return dip_faiss_fail(code, &error, "add to", "the index");
+        status = dip_supply_read(supply, i, n, room, &vectors);
+        int code = status ? 0
+                          : dip_faiss_append(index, vectors, n, c->list + i,
+                                             c->codes + i * c->code_bytes, &error);
+        if (code) status = dip_faiss_fail(code, &error, "add to", "the index");
     }
-    return DIP_OK;
+    dip_free_aligned(room);
+    return status;
 }
 
 /* Appends vectors in their order to a trained index. */
 static dip_status add(FaissIndex *index, const dip_faiss_shape *shape, const float *vectors,
                       size_t n, const char *name)
 {
+    const dip_supply supply = {.n = n, .dim = shape->dim, .values = vectors};
     dip_coded c = {.code_count = 0};
     dip_status status =
         dip_lists_copy(&c.lists, shape->centroids, shape->lists, shape->dim, NULL, 0);
     if (!status) status = take_codebook(&c, shape);
-    if (!status) status = dip_coded_add(&c, vectors, n, NULL, name);
-    if (!status) status = append(index, &c, vectors);
+    if (!status) status = dip_coded_add(&c, &supply, NULL, NULL, name);
+    if (!status) status = append(index, &c, &supply);
     dip_coded_fini(&c);
     return status;
 }
@@ -255,11 +282,11 @@ static dip_status seal(FaissIndex *index, const char *folder, const char *name, 
 
 static dip_status check_recipe(const dip_build *b)
 {
-    if (b->n < DIP_FAISS_LEAST)
+    if (b->supply->n < DIP_FAISS_LEAST)
         return dip_fail(DIP_EINVAL,
                         "%zu vectors are too few for lists and codes, which need %d to train; "
                         "use engine exact or auto",
-                        b->n, DIP_FAISS_LEAST);
+                        b->supply->n, DIP_FAISS_LEAST);
     return DIP_OK;
 }
 
@@ -270,19 +297,20 @@ static dip_status shape_of(const FaissIndex *index, dip_faiss_shape *shape, cons
     return code ? dip_faiss_fail(code, &error, "use", name) : DIP_OK;
 }
 
-dip_status dip_faiss_code(dip_coded *out, FaissIndex **kept, const dip_build *b)
+dip_status dip_faiss_code(dip_coded *out, FaissIndex **kept, dip_shelves *shelves,
+                          const dip_build *b)
 {
     FaissIndex *index = NULL;
     dip_faiss_shape shape;
     *out = (dip_coded){.code_count = 0};
     dip_status status = check_recipe(b);
     if (!status)
-        status = dip_lists_train(&out->lists, b->vectors, b->n, b->dim, b->recipe.lists,
-                                 b->recipe.seed, b->progress, b->name);
+        status = dip_lists_train(&out->lists, b->supply, b->recipe.lists, b->recipe.seed,
+                                 b->progress, b->name);
     if (!status) status = train_index(&index, out->lists.centroids, b);
     if (!status) status = shape_of(index, &shape, b->name);
     if (!status) status = take_codebook(out, &shape);
-    if (!status) status = dip_coded_add(out, b->vectors, b->n, b->progress, b->name);
+    if (!status) status = dip_coded_add(out, b->supply, shelves, b->progress, b->name);
     if (status) dip_coded_fini(out);
     if (!status && kept)
         *kept = index;
@@ -301,20 +329,20 @@ static dip_status build(const dip_build *b)
 {
     dip_coded coded;
     FaissIndex *index = NULL;
-    dip_status status = dip_faiss_code(&coded, &index, b);
+    dip_status status = dip_faiss_code(&coded, &index, NULL, b);
     if (status) return status;
     dip_layout layout = {.kind = DIP_LAYOUT_IDS,
-                         .count = b->n,
-                         .live = b->n,
-                         .dim = (uint32_t)b->dim,
+                         .count = b->supply->n,
+                         .live = b->supply->n,
+                         .dim = (uint32_t)b->supply->dim,
                          .lists = b->recipe.lists,
                          .code_count = b->recipe.code_count,
                          .nprobe = dip_faiss_first_nprobe(b->recipe.lists),
                          .depth = DIP_FIRST_DEPTH,
                          .seed = b->recipe.seed};
-    uint64_t *removed = dip_calloc(dip_bit_words(b->n), sizeof *removed);
-    status = removed ? append(index, &coded, b->vectors) : DIP_ENOMEM;
-    if (!status) status = seal(index, b->folder, b->name, &layout, b->ids, removed);
+    uint64_t *removed = dip_calloc(dip_bit_words(b->supply->n), sizeof *removed);
+    status = removed ? append(index, &coded, b->supply) : DIP_ENOMEM;
+    if (!status) status = seal(index, b->folder, b->name, &layout, b->supply->ids, removed);
     dip_free(removed);
     faiss_Index_free(index);
     dip_coded_fini(&coded);

@@ -8,6 +8,7 @@
 #include "index/coded.h"
 #include "index/engine.h"
 #include "index/faiss_ext.h"
+#include "index/shelves.h"
 
 enum { DIP_FIRST_DEPTH = 8 }; /* until somebody tunes */
 
@@ -28,10 +29,11 @@ dip_status dip_faiss_cluster(const float *vectors, size_t n, size_t dim, size_t 
                              float *centroids, const char *name);
 
 /**
- * Trains on the vectors of a build and codes them. *index (may be NULL): FAISS's index, trained, without vectors; free
- * with faiss_Index_free().
+ * Trains on the vectors of a build and codes them; `shelves` (may be NULL): dip_coded_add(). *index (may be NULL): FAISS's
+ * index, trained, without vectors; free with faiss_Index_free().
  */
-dip_status dip_faiss_code(dip_coded *out, struct FaissIndex_H **index, const dip_build *build);
+dip_status dip_faiss_code(dip_coded *out, struct FaissIndex_H **index, dip_shelves *shelves,
+                          const dip_build *build);
 
 /** Lists to scan until somebody tunes. */
 uint32_t dip_faiss_first_nprobe(uint32_t lists);

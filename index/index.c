@@ -37,21 +37,6 @@ char *dip_index_path(const char *folder, const char *name, const char *suffix)
     return dip_sprintf("%s/%s%s", folder, name, suffix);
 }
 
-static dip_status check_vectors(const float *vectors, const uint64_t *ids, size_t n, size_t dim)
-{
-    dip_dot_fn dot = dip_dot_get();
-    for (size_t i = 0; i < n; i++) {
-        const float *v = vectors + i * dim;
-        float square = dot(v, v, dim);
-        if (!(fabsf(square - 1) < 0.04F))
-            return dip_fail(DIP_EINVAL,
-                            "the vector of tile %llu is no unit vector (its length is %g); "
-                            "run diptych encode again",
-                            (unsigned long long)ids[i], sqrt((double)square));
-    }
-    return DIP_OK;
-}
-
 static dip_status check_sizes(size_t n, size_t dim)
 {
     if (dim == 0 || dim > DIP_LAYOUT_MAX_DIM)
@@ -66,13 +51,14 @@ static dip_status check_sizes(size_t n, size_t dim)
 
 static dip_status check_build(const dip_build *b)
 {
-    dip_status status = check_sizes(b->n, b->dim);
+    const dip_supply *s = b->supply;
+    dip_status status = check_sizes(s->n, s->dim);
     if (status) return status;
-    for (size_t i = 0; i < b->n; i++)
-        if (b->ids[i] == DIP_NO_ID || (i && b->ids[i - 1] >= b->ids[i]))
+    for (size_t i = 0; i < s->n; i++)
+        if (s->ids[i] == DIP_NO_ID || (i && s->ids[i - 1] >= s->ids[i]))
             return dip_fail(DIP_EINVAL, "the ids of index '%s' are not ascending at position %zu",
                             b->name, i);
-    return check_vectors(b->vectors, b->ids, b->n, b->dim);
+    return DIP_OK;
 }
 
 /* Files of an earlier build by another engine would answer in the place of the new ones. */
@@ -95,17 +81,19 @@ dip_status dip_index_build(const char *folder, const char *name, const dip_index
                            const float *vectors, const uint64_t *ids, size_t n, size_t dim,
                            const dip_progress *progress)
 {
-    dip_build b = {.folder = folder,
-                   .name = name,
-                   .vectors = vectors,
-                   .ids = ids,
-                   .n = n,
-                   .dim = dim,
-                   .progress = progress};
+    const dip_supply supply = {.n = n, .dim = dim, .ids = ids, .values = vectors};
+    return dip_index_build_from(folder, name, recipe, &supply, progress);
+}
+
+dip_status dip_index_build_from(const char *folder, const char *name,
+                                const dip_index_recipe *recipe, const dip_supply *supply,
+                                const dip_progress *progress)
+{
+    dip_build b = {.folder = folder, .name = name, .supply = supply, .progress = progress};
     if (recipe) b.recipe = *recipe;
     dip_index_plan plan;
     dip_status status = check_build(&b);
-    if (!status) status = dip_index_plan_make(&plan, &b.recipe, n, dim);
+    if (!status) status = dip_index_plan_make(&plan, &b.recipe, supply->n, supply->dim);
     if (status) return status;
     b.recipe = plan.recipe;
     const dip_engine_ops *ops = find_engine(b.recipe.engine);
@@ -222,7 +210,7 @@ dip_status dip_index_update(const dip_index *base, const char *folder, const cha
     size_t dim = dip_index_dim(base);
     uint64_t *removed = NULL, *added = NULL;
     dip_status status = check_sizes((size_t)base->view.layout.count + n, dim);
-    if (!status) status = check_vectors(vectors, ids, n, dim);
+    if (!status) status = dip_supply_check(vectors, ids, n, dim);
     if (!status) status = sorted_copy(&removed, remove, remove_count);
     if (!status) status = sorted_copy(&added, ids, n);
     if (!status) status = check_added(base, added, n, removed, remove_count);

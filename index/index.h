@@ -10,6 +10,7 @@
 
 #include "core/progress.h"
 #include "core/status.h"
+#include "index/supply.h"
 
 #include <diptych/tile.h>
 
@@ -69,6 +70,11 @@ typedef struct dip_index_params {
 dip_status dip_index_build(const char *folder, const char *name, const dip_index_recipe *recipe,
                            const float *vectors, const uint64_t *ids, size_t n, size_t dim,
                            const dip_progress *progress);
+
+/** The same over vectors that need not be in memory. The supply has ids. */
+dip_status dip_index_build_from(const char *folder, const char *name,
+                                const dip_index_recipe *recipe, const dip_supply *supply,
+                                const dip_progress *progress);
 
 /**
  * Opens what dip_index_build() or dip_index_update() wrote. Every byte is checked against a checksum first, of a

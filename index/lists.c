@@ -51,21 +51,23 @@ static dip_status tick(const training *t, size_t done)
 }
 
 /* One from each of equal stretches, at random: from all over the set, without its rhythm. */
-static dip_status take_sample(training *t, const float *vectors, size_t n)
+static dip_status take_sample(training *t, const dip_supply *supply)
 {
-    size_t dim = t->lists->dim;
+    size_t dim = t->lists->dim, n = supply->n;
     t->n = smaller(n, t->lists->lists * (t->lists->lists < MANY_LISTS ? POINTS : FEW_POINTS));
     t->sample = dip_alloc_aligned(t->n * dim * sizeof(float));
     t->nearest = dip_alloc(t->n * sizeof *t->nearest);
-    if (!t->sample || !t->nearest) return DIP_ENOMEM;
+    size_t *rows = dip_alloc(t->n * sizeof *rows);
+    dip_status status = t->sample && t->nearest && rows ? DIP_OK : DIP_ENOMEM;
     dip_rng rng;
     dip_rng_init(&rng, t->seed, 0);
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < t->n && !status; i++) {
         size_t begin = i * n / t->n, end = (i + 1) * n / t->n;
-        size_t at = begin + dip_rng_below(&rng, (uint32_t)(end - begin));
-        memcpy(t->sample + i * dim, vectors + at * dim, dim * sizeof(float));
+        rows[i] = begin + dip_rng_below(&rng, (uint32_t)(end - begin));
     }
-    return DIP_OK;
+    if (!status) status = dip_supply_pick(supply, rows, t->n, t->sample);
+    dip_free(rows);
+    return status;
 }
 
 /* Sorts the sample by group, in order within a group. */
@@ -246,13 +248,14 @@ dip_status dip_lists_copy(dip_lists *out, const float *centroids, size_t lists, 
     return DIP_OK;
 }
 
-dip_status dip_lists_train(dip_lists *out, const float *vectors, size_t n, size_t dim, size_t lists,
-                           uint64_t seed, const dip_progress *progress, const char *name)
+dip_status dip_lists_train(dip_lists *out, const dip_supply *supply, size_t lists, uint64_t seed,
+                           const dip_progress *progress, const char *name)
 {
     size_t groups = lists >= ONE_LEVEL ? (size_t)lround(sqrt((double)lists)) : 1;
     training t = {.lists = out, .seed = seed, .progress = progress, .name = name};
-    dip_status status = make(out, dim, lists, groups);
-    if (!status) status = take_sample(&t, vectors, n);
+    dip_status status = make(out, supply->dim, lists, groups);
+    if (!status) status = tick(&t, 0);
+    if (!status) status = take_sample(&t, supply);
     if (!status) status = out->groups > 1 ? train_two_levels(&t) : train_one_level(&t);
     dip_free_aligned(t.sample);
     dip_free(t.nearest);

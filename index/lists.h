@@ -9,7 +9,7 @@
 #define INDEX_LISTS_H
 
 #include "core/progress.h"
-#include "core/status.h"
+#include "index/supply.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,11 +22,11 @@ typedef struct dip_lists {
 } dip_lists;
 
 /**
- * Trains `lists` lists on vectors (n, dim), n at least lists. The result depends on the seed, not on the number of
- * threads. `name` is for messages. Expected failure: DIP_ECANCEL.
+ * Trains `lists` lists on a sample of the supply, which has at least so many vectors. The result depends on the seed, not on
+ * the number of threads. `name` is for messages. Expected failures: DIP_EINVAL (no unit vector), DIP_ECANCEL.
  */
-dip_status dip_lists_train(dip_lists *out, const float *vectors, size_t n, size_t dim, size_t lists,
-                           uint64_t seed, const dip_progress *progress, const char *name);
+dip_status dip_lists_train(dip_lists *out, const dip_supply *supply, size_t lists, uint64_t seed,
+                           const dip_progress *progress, const char *name);
 /**
  * Copies centroids that are there (lists, dim); group g begins at list first[g]. `first`: (groups + 1), or NULL: one group.
  */

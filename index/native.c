@@ -12,15 +12,21 @@ enum { COLD = 64 }; /* a file just opened may not be in memory */
 
 static dip_status build(const dip_build *b)
 {
+    const dip_supply *s = b->supply;
+    dip_shelves shelves = {.count = 0};
     dip_coded coded;
     char *path = dip_index_path(b->folder, b->name, dip_engine_native.suffix);
     char *delta = dip_index_path(b->folder, b->name, DIP_NATIVE_DELTA);
-    dip_status status = path && delta ? dip_faiss_code(&coded, NULL, b) : DIP_ENOMEM;
+    dip_status status = path && delta ? DIP_OK : DIP_ENOMEM;
+    if (!status)
+        status = dip_shelves_init(&shelves, b->folder, b->recipe.refinement, s->n, b->recipe.lists,
+                                  s->dim);
+    if (!status) status = dip_faiss_code(&coded, NULL, &shelves, b);
     if (!status) {
         dip_segment_input input = {.coded = &coded,
-                                   .ids = b->ids,
-                                   .vectors = b->vectors,
-                                   .refinement = b->recipe.refinement,
+                                   .ids = s->ids,
+                                   .shelves = &shelves,
+                                   .spread = dip_shelves_spread(&shelves),
                                    .nprobe = dip_faiss_first_nprobe(b->recipe.lists),
                                    .depth = DIP_FIRST_DEPTH,
                                    .seed = b->recipe.seed,
@@ -30,6 +36,7 @@ static dip_status build(const dip_build *b)
         dip_coded_fini(&coded);
     }
     if (!status) status = dip_file_remove(delta);
+    dip_shelves_fini(&shelves);
     dip_free(path);
     dip_free(delta);
     return status;

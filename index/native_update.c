@@ -155,8 +155,7 @@ static void unpack_codes(const dip_segment *g, size_t slot, uint8_t *out, size_t
 }
 
 /* Lists and codes of all rows: `c` comes with those of the fresh vectors in their order. */
-static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows, size_t n,
-                             uint32_t *place)
+static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows, size_t n)
 {
     size_t slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK, fresh = 0;
     uint32_t *list = dip_alloc((n + 1) * sizeof *list);
@@ -170,7 +169,7 @@ static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows
         if (rows[i].vector) {
             list[i] = c->list[fresh];
             memcpy(out, c->codes + fresh * c->code_bytes, c->code_bytes);
-            place[i] = (uint32_t)(slots + fresh++);
+            fresh++;
         } else if (rows[i].slot >= slots) {
             status =
                 dip_fail(DIP_ECORRUPT, "a segment names slot %u of %zu; run diptych index again",
@@ -178,7 +177,6 @@ static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows
         } else {
             list[i] = list_of[rows[i].slot / DIP_NATIVE_BLOCK];
             unpack_codes(g, rows[i].slot, out, c->code_bytes);
-            place[i] = rows[i].slot;
         }
     }
     dip_free(list_of);
@@ -195,41 +193,63 @@ static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows
     return DIP_OK;
 }
 
+/* Rows that stay keep their records. */
+static dip_status fill_shelves(const dip_segment *g, const dip_coded *c, const row *rows,
+                               dip_shelves *shelves)
+{
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < c->n && !status; i++)
+        status = rows[i].vector ? dip_shelves_add(shelves, c, rows[i].vector, i, 1)
+                                : dip_shelves_put(shelves, c->list[i], (uint32_t)i,
+                                                  g->refinement + rows[i].slot * shelves->stride);
+    return status;
+}
+
+/* Lists and codes of all rows. */
+static dip_status code_rows(const draft *d, dip_coded *coded, const row *rows, size_t n)
+{
+    const dip_segment *g = &d->native->segment;
+    size_t dim = g->shape.dim;
+    float *vectors = dip_alloc((d->fresh_count * dim + 1) * sizeof *vectors);
+    const dip_supply fresh = {.n = d->fresh_count, .dim = dim, .values = vectors};
+    dip_status status = vectors ? copy_lists(g, coded) : DIP_ENOMEM;
+    for (size_t i = 0; i < d->fresh_count && !status; i++)
+        memcpy(vectors + i * dim, d->fresh[i].vector, dim * sizeof *vectors);
+    if (!status) status = dip_coded_add(coded, &fresh, NULL, NULL, d->change->name);
+    if (!status) status = join_codes(g, coded, rows, n);
+    dip_free(vectors);
+    return status;
+}
+
 static dip_status compact(const draft *d, const char *path)
 {
     const dip_segment *g = &d->native->segment;
-    size_t n = 0, dim = g->shape.dim;
+    size_t n = 0;
     dip_coded coded = {.code_count = 0};
+    dip_shelves shelves = {.count = 0};
     row *rows = merge_rows(d, &n);
-    float *vectors = dip_alloc((d->fresh_count * dim + 1) * sizeof *vectors);
     uint64_t *ids = dip_alloc((n + 1) * sizeof *ids);
-    uint32_t *place = dip_alloc((n + 1) * sizeof *place);
-    dip_status status = rows && vectors && ids && place ? copy_lists(g, &coded) : DIP_ENOMEM;
-    if (!status) {
-        for (size_t i = 0; i < d->fresh_count; i++)
-            memcpy(vectors + i * dim, d->fresh[i].vector, dim * sizeof *vectors);
-        for (size_t i = 0; i < n; i++) ids[i] = rows[i].id;
-        status = dip_coded_add(&coded, vectors, d->fresh_count, NULL, d->change->name);
-    }
-    if (!status) status = join_codes(g, &coded, rows, n, place);
+    dip_status status = rows && ids ? code_rows(d, &coded, rows, n) : DIP_ENOMEM;
+    for (size_t i = 0; i < n && !status; i++) ids[i] = rows[i].id;
+    if (!status)
+        status = dip_shelves_init(&shelves, d->change->folder, g->shape.refinement, n,
+                                  g->shape.lists, g->shape.dim);
+    if (!status) status = fill_shelves(g, &coded, rows, &shelves);
     if (!status) {
         dip_segment_input input = {.coded = &coded,
                                    .ids = ids,
-                                   .vectors = vectors,
-                                   .refinement = g->shape.refinement,
+                                   .shelves = &shelves,
+                                   .spread = g->shape.spread,
                                    .nprobe = g->shape.nprobe,
                                    .depth = g->shape.depth,
                                    .seed = g->shape.seed,
-                                   .name = d->change->name,
-                                   .place = place,
-                                   .old = g};
+                                   .name = d->change->name};
         status = dip_segment_build(path, &input);
     }
     dip_coded_fini(&coded);
+    dip_shelves_fini(&shelves);
     dip_free(rows);
-    dip_free(vectors);
     dip_free(ids);
-    dip_free(place);
     return status;
 }
 

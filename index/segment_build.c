@@ -1,9 +1,8 @@
 /*
  * From coded vectors to a segment file; see segment_build.h.
  *
- * Slots are given out list after list, rows in their order within a list. The refinement, which is most of the file,
- * is written in pieces that fit a buffer: for each the vectors are read once from front to back, so that they may be
- * a mapped file larger than memory.
+ * Slots are given out list after list, rows in their order within a list. Lists and codes of all rows are in memory; the
+ * refinement, which is most of the file, comes from shelves.
  */
 #include "index/segment_build.h"
 
@@ -15,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BUFFER = 1 << 30, TASK = 4096 };
+enum { BUFFER = 1 << 28, TASK = 4096 };
 
 typedef struct builder {
     const dip_segment_input *in;
@@ -158,37 +157,6 @@ static void term_slot(const builder *b, size_t slot, uint8_t *out)
     memcpy(out, &half, sizeof half);
 }
 
-static void refine_slot(const builder *b, size_t slot, uint8_t *out)
-{
-    size_t dim = b->shape.dim;
-    uint32_t row = b->rows[slot];
-    size_t from = b->in->place ? b->in->place[row] : row;
-    if (b->in->place) {
-        size_t kept = (size_t)b->in->old->shape.blocks * DIP_NATIVE_BLOCK;
-        size_t stride = dip_segment_refine_bytes(&b->shape);
-        if (from < kept) {
-            memcpy(out, b->in->old->refinement + from * stride, stride);
-            return;
-        }
-        from -= kept;
-    }
-    const float *x = b->in->vectors + from * dim;
-    if (b->shape.refinement == DIP_REFINE_HALF) {
-        dip_half_pack((uint16_t *)(void *)out, x, dim);
-        return;
-    }
-    float largest = 0x1p-20F;
-    for (size_t j = 0; j < dim; j++)
-        largest = fmaxf(largest, fabsf(x[j] - dip_coded_value(b->coded, row, j)));
-    uint16_t half = dip_half_of(largest / 127);
-    float scale = dip_half_value(half);
-    for (size_t j = 0; j < dim; j++) {
-        float value = fminf(fmaxf((x[j] - dip_coded_value(b->coded, row, j)) / scale, -127), 127);
-        ((int8_t *)out)[j] = (int8_t)lrintf(value);
-    }
-    memcpy(out + rounded(dim, 2), &half, sizeof half);
-}
-
 typedef struct column {
     builder *b;
     dip_segment_section section;
@@ -207,22 +175,12 @@ static dip_status fill_slots(void *context, size_t task, unsigned worker)
     return DIP_OK;
 }
 
-/* The rows of the buffer's slots in the order of the rows: the vectors are read from front to back. */
-static dip_status fill_rows(void *context, size_t task, unsigned worker)
+static dip_status stopped(const builder *b)
 {
-    (void)worker;
-    const column *c = context;
-    size_t first = task * TASK, n = c->b->coded->n;
-    size_t end = first + TASK < n ? first + TASK : n;
-    for (size_t row = first; row < end; row++) {
-        size_t slot = c->b->slots[row];
-        if (slot >= c->b->first && slot < c->b->end)
-            c->put(c->b, slot, c->b->buffer + (slot - c->b->first) * c->stride);
-    }
-    return DIP_OK;
+    return dip_fail(DIP_ECANCEL, "building index '%s' was stopped", b->in->name);
 }
 
-static dip_status write_column(column *c, bool by_row)
+static dip_status write_column(column *c)
 {
     builder *b = c->b;
     size_t slots = (size_t)b->shape.blocks * DIP_NATIVE_BLOCK;
@@ -233,13 +191,11 @@ static dip_status write_column(column *c, bool by_row)
     for (b->first = 0; b->first < slots && !status; b->first = b->end) {
         b->end = slots - b->first < room ? slots : b->first + room;
         size_t length = (b->end - b->first) / c->span * c->stride;
-        size_t items = by_row ? b->coded->n : b->end - b->first;
         memset(b->buffer, 0, length);
-        if (dip_progress_tick(b->in->progress, "writing", b->first, slots))
-            status = dip_fail(DIP_ECANCEL, "building index '%s' was stopped", b->in->name);
+        if (dip_progress_tick(b->in->progress, "writing codes", b->first, slots))
+            status = stopped(b);
         if (!status)
-            status =
-                dip_parallel_for((items + TASK - 1) / TASK, by_row ? fill_rows : fill_slots, c);
+            status = dip_parallel_for((b->end - b->first + TASK - 1) / TASK, fill_slots, c);
         if (!status) status = dip_segment_write(b->writer, c->section, b->buffer, length);
     }
     dip_free(b->buffer);
@@ -247,21 +203,32 @@ static dip_status write_column(column *c, bool by_row)
     return status;
 }
 
-/* Of every so manyth row with a vector; where none has one, as the old segment says. */
-static float measure_spread(const builder *b)
+static void place_record(void *context, uint32_t row, const uint8_t *record)
 {
-    enum { SAMPLES = 4096 };
-    size_t n = b->coded->n, dim = b->shape.dim, count = 0;
-    double sum = 0;
-    for (size_t i = 0; i < SAMPLES && i < n && !b->in->place; i++, count++) {
-        size_t row = n <= SAMPLES ? i : (size_t)((uint64_t)i * n / SAMPLES);
-        for (size_t j = 0; j < dim; j++) {
-            double e = (double)(b->in->vectors[row * dim + j] - dip_coded_value(b->coded, row, j));
-            sum += e * e;
-        }
+    const builder *b = context;
+    const size_t stride = b->in->shelves->stride;
+    memcpy(b->buffer + (b->slots[row] - b->first) * stride, record, stride);
+}
+
+/* Shelf after shelf: a shelf's lists stand together. */
+static dip_status write_refinement(builder *b)
+{
+    dip_shelves *s = b->in->shelves;
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < s->count && !status; i++) {
+        b->first = (size_t)b->first_block[dip_shelves_first_list(s, i)] * DIP_NATIVE_BLOCK;
+        b->end = (size_t)b->first_block[dip_shelves_first_list(s, i + 1)] * DIP_NATIVE_BLOCK;
+        const size_t length = (b->end - b->first) * s->stride;
+        if (dip_progress_tick(b->in->progress, "writing refinement", i, s->count))
+            return stopped(b);
+        b->buffer = dip_calloc(length + 1, 1);
+        status = b->buffer ? dip_shelves_empty(s, i, place_record, b) : DIP_ENOMEM;
+        if (!status)
+            status = dip_segment_write(b->writer, DIP_SEGMENT_REFINEMENT, b->buffer, length);
+        dip_free(b->buffer);
+        b->buffer = NULL;
     }
-    if (!count) return b->in->old ? b->in->old->shape.spread : 0;
-    return (float)sqrt(sum / (double)(count * dim));
+    return status;
 }
 
 static dip_status write_slots(builder *b)
@@ -270,11 +237,11 @@ static dip_status write_slots(builder *b)
     column columns[] = {
         {b, DIP_SEGMENT_CODES, dip_segment_block_bytes(&b->shape), DIP_NATIVE_BLOCK, code_slot},
         {b, DIP_SEGMENT_TERMS, sizeof(uint16_t), 1, term_slot},
-        {b, DIP_SEGMENT_REFINEMENT, dip_segment_refine_bytes(&b->shape), 1, refine_slot},
     };
     dip_status status = DIP_OK;
     for (size_t i = 0; i < sizeof columns / sizeof *columns && !status; i++)
-        status = write_column(&columns[i], columns[i].section == DIP_SEGMENT_REFINEMENT);
+        status = write_column(&columns[i]);
+    if (!status) status = write_refinement(b);
     if (!status)
         status = dip_segment_write(b->writer, DIP_SEGMENT_ROWS, b->rows, slots * sizeof *b->rows);
     if (!status)
@@ -293,12 +260,12 @@ dip_status dip_segment_build(const char *path, const dip_segment_input *in)
                                   .lists = (uint32_t)c->lists.lists,
                                   .groups = (uint32_t)c->lists.groups,
                                   .code_count = (uint32_t)c->code_count,
-                                  .refinement = in->refinement,
+                                  .refinement = in->shelves->refinement,
                                   .nprobe = in->nprobe,
                                   .depth = in->depth,
                                   .count = c->n,
-                                  .seed = in->seed};
-    b.shape.spread = measure_spread(&b);
+                                  .seed = in->seed,
+                                  .spread = in->spread};
     dip_status status = give_slots(&b);
     if (!status) status = dip_segment_begin(&writer, path, &b.shape);
     if (!status) {

@@ -43,6 +43,13 @@ static void assert_shared_out(const dip_lists *l)
     for (size_t g = 0; g < l->groups; g++) assert_true(l->group_first[g] <= l->group_first[g + 1]);
 }
 
+static dip_status train(dip_lists *l, const float *vectors, size_t n, size_t dim, size_t lists,
+                        uint64_t seed)
+{
+    const dip_supply supply = {.n = n, .dim = dim, .values = vectors};
+    return dip_lists_train(l, &supply, lists, seed, NULL, "x");
+}
+
 static void vectors_find_their_lists(void **state)
 {
     (void)state;
@@ -51,7 +58,7 @@ static void vectors_find_their_lists(void **state)
     static const size_t lists[] = {1, 40, 255, 256, 700};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         dip_lists l;
-        assert_ok(dip_lists_train(&l, vectors, N, DIM, lists[i], 1, NULL, "x"));
+        assert_ok(train(&l, vectors, N, DIM, lists[i], 1));
         assert_int_equal(l.groups > 1, lists[i] >= 256);
         assert_shared_out(&l);
         double right = share(&l, vectors, N);
@@ -68,7 +75,7 @@ static void a_list_for_every_vector(void **state)
     enum { N = 300, DIM = 6 };
     float *vectors = support_vectors(N, DIM, 5, 0, 20);
     dip_lists l;
-    assert_ok(dip_lists_train(&l, vectors, N, DIM, N, 1, NULL, "x"));
+    assert_ok(train(&l, vectors, N, DIM, N, 1));
     assert_shared_out(&l);
     assert_true(share(&l, vectors, N) > .9);
     dip_lists_fini(&l);
@@ -84,7 +91,7 @@ static void groups_without_lists_are_passed_over(void **state)
     for (size_t i = 0; i < N; i++) vectors[i * DIM + i % 2] = 1;
     for (size_t i = 0; i < DIM; i++) others[i * DIM + i] = -1;
     dip_lists l;
-    assert_ok(dip_lists_train(&l, vectors, N, DIM, 400, 1, NULL, "x"));
+    assert_ok(train(&l, vectors, N, DIM, 400, 1));
     assert_shared_out(&l);
     size_t empty = 0;
     for (size_t g = 0; g < l.groups; g++) empty += l.group_first[g] == l.group_first[g + 1];
@@ -103,7 +110,7 @@ static void a_copy_is_the_same(void **state)
     float *vectors = support_vectors(N, DIM, 6, 0, 120);
     dip_lists l, copy;
     uint32_t one[N], other[N];
-    assert_ok(dip_lists_train(&l, vectors, N, DIM, LISTS, 3, NULL, "x"));
+    assert_ok(train(&l, vectors, N, DIM, LISTS, 3));
     assert_ok(dip_lists_copy(&copy, l.centroids, LISTS, DIM, l.group_first, l.groups));
     assert_int_equal(copy.groups, l.groups);
     assert_memory_equal(copy.group_first, l.group_first, (l.groups + 1) * sizeof(uint32_t));
@@ -123,9 +130,9 @@ static void threads_do_not_matter(void **state)
     float *vectors = support_vectors(N, DIM, 8, 0, 99);
     dip_lists one, many;
     dip_threads_set(1);
-    assert_ok(dip_lists_train(&one, vectors, N, DIM, LISTS, 4, NULL, "x"));
+    assert_ok(train(&one, vectors, N, DIM, LISTS, 4));
     dip_threads_set(3);
-    assert_ok(dip_lists_train(&many, vectors, N, DIM, LISTS, 4, NULL, "x"));
+    assert_ok(train(&many, vectors, N, DIM, LISTS, 4));
     dip_threads_set(0);
     assert_memory_equal(one.centroids, many.centroids, LISTS * DIM * sizeof(float));
     assert_memory_equal(one.group_first, many.group_first, (one.groups + 1) * sizeof(uint32_t));

@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 bench_flags = $(if $(QUICK),--quick) $(if $(FRESH),--fresh)
 
-.PHONY: build demo test test-setup setup page docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data bench-serve
+.PHONY: build demo test test-setup setup page docs install clean help bench-setup bench-encoder bench-archive bench-search bench-data bench-serve bench-scale
 
 build: setup
 	@scripts/build.sh release
@@ -52,6 +52,9 @@ bench-search: build
 bench-serve: build
 	@$(PYTHON) bench/serve.py
 
+bench-scale: build
+	@$(PYTHON) bench/scale.py $(bench_flags) $(if $(SIZES),--sizes "$(SIZES)") $(if $(DATA),--folder "$(DATA)")
+
 bench-data: build
 	@bench/data.sh
 
@@ -72,6 +75,7 @@ help:
 	@echo "make bench-archive  what import, storing and encoding cost; DATA=folder of data sets, QUICK=1, FRESH=1"
 	@echo "make bench-search   search engines side by side on what bench-data made; DATA=folder, FRESH=1"
 	@echo "make bench-serve    searches over HTTP beside the library's own, on a million tiles"
+	@echo "make bench-scale    what an index costs from a million simulated vectors up; SIZES=n,n..., DATA=folder for the index, FRESH=1"
 	@echo "make bench-data     vectors to measure indexes with, real descriptors and simulated embeddings, into OUT=folder"
 	@echo "make bench-setup    install what the benchmarks compare with"
 	@echo "make page      build the web page (server/web) anew into server/web/dist"

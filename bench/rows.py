@@ -72,9 +72,9 @@ def command():
     """As it was given, but for folders, which differ from machine to machine."""
     words, skip = [os.path.relpath(os.path.abspath(sys.argv[0]), ROOT)], False
     for word in sys.argv[1:]:
-        if not skip and word not in ("--build", "--out", "--data"):
+        if not skip and word not in ("--build", "--out", "--data", "--folder"):
             words.append(word)
-        skip = word in ("--build", "--out", "--data")
+        skip = word in ("--build", "--out", "--data", "--folder")
     return shlex.join(words)
 
 

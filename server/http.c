@@ -41,7 +41,7 @@
 enum {
     CONNECTION_MEMORY = 32 * 1024, /* request line and headers, more is 414 or 431 */
     FIRST_BODY = 64 * 1024,
-    BODIES_AT_A_TIME = 8, /* of the largest size */
+    BODIES_AT_A_TIME = 8, /* of the largest size; smaller than FIRST_BODY do not count */
     BASE_CAPACITY = 1024,
     NO_ANSWER = 0
 };
@@ -61,7 +61,7 @@ struct dip_http {
     char *token_file, *cors;
     size_t largest_body;
     bool behind_proxy;
-    size_t body_bytes; /* of all exchanges; the library's thread alone */
+    size_t body_bytes; /* of all large ones; the library's thread alone */
     uint64_t id_seed;
     atomic_ullong id_count;
     atomic_uint in_flight;
@@ -102,6 +102,9 @@ static const char *header_of(exchange *x, const char *name)
 }
 
 /* An exchange's life */
+
+/* What a buffer takes of the room for bodies; small ones take none, so that large ones cannot keep them out. */
+static size_t share_of_room(size_t capacity) { return capacity > FIRST_BODY ? capacity : 0; }
 
 static void *begin_exchange(void *cls, const char *uri, struct MHD_Connection *connection)
 {
@@ -165,7 +168,7 @@ static void end_exchange(void *cls, struct MHD_Connection *connection, void **co
         dip_metrics_refuse(http->metrics, DIP_REFUSED_BROKEN);
     dip_pace_sends(http->pace, x->paced);
     log_exchange(x);
-    http->body_bytes -= x->capacity;
+    http->body_bytes -= share_of_room(x->capacity);
     dip_free(x->body);
     dip_free(x->fields.text);
     dip_response_fini(&x->response);
@@ -336,8 +339,8 @@ static bool reserve(exchange *x, size_t more)
         return false;
     }
     while (capacity < need) capacity *= 2;
-    if (http->body_bytes + capacity - x->capacity >
-        BODIES_AT_A_TIME * (http->largest_body + FIRST_BODY)) {
+    size_t room = http->body_bytes - share_of_room(x->capacity) + share_of_room(capacity);
+    if (room > BODIES_AT_A_TIME * (http->largest_body + FIRST_BODY)) {
         dip_response_fail(&x->response, 503, "Busy", "too many large bodies at a time; try again");
         dip_response_header(&x->response, "Retry-After", "1");
         dip_metrics_refuse(http->metrics, DIP_REFUSED_SIZE);
@@ -348,7 +351,7 @@ static bool reserve(exchange *x, size_t more)
         dip_response_fail_status(&x->response, DIP_ENOMEM);
         return false;
     }
-    http->body_bytes += capacity - x->capacity;
+    http->body_bytes = room;
     x->body = grown;
     x->capacity = capacity;
     return true;

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "ingest/raster.h"
+#include "ingest/table.h"
 
 #include <math.h>
 #include <string.h>
@@ -111,14 +112,20 @@ dip_status dip_draft_read_band(dip_draft *draft, const char *path, const char *n
     return status;
 }
 
+bool dip_name_is_raster(const char *name)
+{
+    static const char *const endings[] = {".tif", ".tiff", ".jp2", ".png"};
+    const char *dot = strrchr(name, '.');
+    for (int i = 0; dot && dot > name && i < 4; i++)
+        if (!strcasecmp(dot, endings[i])) return true;
+    return false;
+}
+
 /* The band's name in "anything_B05.tif"; false if it is no such file. */
 static bool band_of_file(char band[DIP_WORD_CAPACITY], const char *file)
 {
-    static const char *const endings[] = {".tif", ".tiff", ".jp2", ".png"};
     const char *dot = strrchr(file, '.'), *mark = strrchr(file, '_');
-    bool raster = false;
-    for (int i = 0; dot && i < 4; i++) raster |= !strcasecmp(dot, endings[i]);
-    if (!raster) return false;
+    if (!dip_name_is_raster(file)) return false;
     const char *start = mark && mark < dot ? mark + 1 : file;
     size_t length = (size_t)(dot - start);
     if (length == 0 || length >= DIP_WORD_CAPACITY) return false;
@@ -151,7 +158,7 @@ bool dip_name_is_usable(const char *name)
     size_t length = strlen(name);
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)name[i] < ' ' || name[i] == 0x7f) return false;
-    return length > 0 && length <= DIP_NAME_MOST;
+    return length > 0 && length <= DIP_NAME_MOST && dip_text_is_utf8(name, length);
 }
 
 bool dip_word_is_usable(const char *word)

@@ -23,10 +23,13 @@ dip_status dip_draft_read_band(dip_draft *draft, const char *path, const char *n
  */
 dip_status dip_draft_read_folder(dip_draft *draft, const char *path);
 
+/** Whether a file's name ends as a raster's does: .tif, .tiff, .jp2 or .png. */
+bool dip_name_is_raster(const char *name);
+
 /** Position of the finest grid. */
 uint32_t dip_draft_finest(const dip_draft *draft);
 
-/** True for a name that the archive takes: 1 to DIP_NAME_MOST bytes, no control characters. */
+/** True for a name that the archive takes: 1 to DIP_NAME_MOST bytes of UTF-8, no control characters. */
 bool dip_name_is_usable(const char *name);
 /** True for the name of a modality or a band: letters, digits, "_-.+", shorter than DIP_WORD_CAPACITY. */
 bool dip_word_is_usable(const char *word);

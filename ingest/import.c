@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "ingest/bigearthnet.h"
 #include "ingest/expect.h"
+#include "ingest/folders.h"
 #include "ingest/manifest.h"
 #include "ingest/modality.h"
 #include "ingest/statistics.h"
@@ -407,16 +408,13 @@ static dip_status run_source(dip_archive *archive, dip_source *source, const cha
     return status;
 }
 
-/* A manifest, or the one that lies in a folder. *out is the caller's. */
-static dip_status find_manifest(char **out, const char *path)
+/* The manifest that lies in a folder, the caller's; *out is NULL if there is none. */
+static dip_status manifest_inside(char **out, const char *folder)
 {
     static const char *const names[] = {"manifest.csv", "manifest.geojson", "manifest.json"};
-    if (!dip_file_is_folder(path)) {
-        *out = dip_strdup(path);
-        return *out ? DIP_OK : DIP_ENOMEM;
-    }
+    *out = NULL;
     for (int i = 0; i < 3; i++) {
-        char *inside = dip_path_join(path, names[i]);
+        char *inside = dip_path_join(folder, names[i]);
         if (!inside) return DIP_ENOMEM;
         if (dip_file_exists(inside)) {
             *out = inside;
@@ -424,22 +422,44 @@ static dip_status find_manifest(char **out, const char *path)
         }
         dip_free(inside);
     }
-    return dip_fail(DIP_ENOENT,
-                    "'%s' holds neither manifest.csv nor manifest.geojson nor BigEarthNet patches",
-                    path);
+    return DIP_OK;
 }
 
-static dip_status import_manifest(dip_archive *archive, const char *path,
-                                  const dip_import_options *options, bool last,
-                                  dip_import_report *report)
+/* What lists the tiles of a source: a manifest, or the folder itself. *out is the caller's. */
+static dip_status find_listing(char **out, dip_layout *layout, const char *path)
 {
-    char *manifest = NULL;
-    dip_source source;
-    dip_status status = find_manifest(&manifest, path);
+    bool folder = dip_file_is_folder(path), folders = false;
+    dip_status status = DIP_OK;
+    *out = NULL;
+    if (folder && *layout != DIP_LAYOUT_FOLDERS) status = manifest_inside(out, path);
+    if (status || *out) return status;
+    if (folder && *layout != DIP_LAYOUT_MANIFEST) status = dip_folders_recognise(&folders, path);
     if (status) return status;
-    status = dip_manifest_open(&source, manifest);
-    if (!status) status = run_source(archive, &source, manifest, options, last, report);
-    dip_free(manifest);
+    if (folder && !folders)
+        return dip_fail(DIP_ENOENT,
+                        "'%s' holds no manifest.csv, no manifest.geojson, no folder of rasters for "
+                        "each modality and no BigEarthNet patches; docs/import.md tells how to "
+                        "write a manifest",
+                        path);
+    *layout = folders ? DIP_LAYOUT_FOLDERS : DIP_LAYOUT_MANIFEST;
+    *out = dip_strdup(path);
+    return *out ? DIP_OK : DIP_ENOMEM;
+}
+
+static dip_status import_listed(dip_archive *archive, const char *path,
+                                const dip_import_options *options, bool last,
+                                dip_import_report *report)
+{
+    char *listing;
+    dip_source source;
+    dip_layout layout = options->layout;
+    dip_status status = find_listing(&listing, &layout, path);
+    if (status) return status;
+    report->layout = layout == DIP_LAYOUT_FOLDERS ? DIP_LAYOUT_FOLDERS : DIP_LAYOUT_MANIFEST;
+    status = report->layout == DIP_LAYOUT_FOLDERS ? dip_manifest_open_folders(&source, listing)
+                                                  : dip_manifest_open(&source, listing);
+    if (!status) status = run_source(archive, &source, listing, options, last, report);
+    dip_free(listing);
     return status;
 }
 
@@ -457,8 +477,23 @@ static dip_status choose_layout(dip_layout *layout, const char *const *sources, 
         return dip_fail(DIP_EINVAL,
                         "some sources are BigEarthNet folders and some are not; import them one "
                         "after the other");
-    *layout = trees ? DIP_LAYOUT_BIGEARTHNET : DIP_LAYOUT_MANIFEST;
+    if (trees) *layout = DIP_LAYOUT_BIGEARTHNET;
     return DIP_OK;
+}
+
+dip_status dip_import_check(const char *const *sources, size_t source_count,
+                            const dip_import_options *options)
+{
+    dip_layout layout = options->layout;
+    dip_status status = dip_modality_check_options(options);
+    if (!status) status = choose_layout(&layout, sources, source_count);
+    for (size_t i = 0; i < source_count && !status; i++) {
+        char *listing = NULL;
+        dip_layout one = layout;
+        if (layout != DIP_LAYOUT_BIGEARTHNET) status = find_listing(&listing, &one, sources[i]);
+        dip_free(listing);
+    }
+    return status;
 }
 
 dip_status dip_import(dip_archive *archive, const char *const *sources, size_t source_count,
@@ -477,7 +512,7 @@ dip_status dip_import(dip_archive *archive, const char *const *sources, size_t s
         if (!status) status = run_source(archive, &tree, sources[0], options, true, report);
     } else {
         for (size_t i = 0; i < source_count && !status; i++)
-            status = import_manifest(archive, sources[i], options, i + 1 == source_count, report);
+            status = import_listed(archive, sources[i], options, i + 1 == source_count, report);
     }
     return status ? status : dip_statistics_fill(archive, options->progress);
 }

@@ -12,7 +12,12 @@
 
 #include "core/progress.h"
 
-typedef enum dip_layout { DIP_LAYOUT_AUTO, DIP_LAYOUT_MANIFEST, DIP_LAYOUT_BIGEARTHNET } dip_layout;
+typedef enum dip_layout {
+    DIP_LAYOUT_AUTO,
+    DIP_LAYOUT_MANIFEST,
+    DIP_LAYOUT_FOLDERS, /* a folder of rasters for each modality, without a manifest */
+    DIP_LAYOUT_BIGEARTHNET
+} dip_layout;
 
 /** What a source turned out to be, before anything is read from it. */
 typedef struct dip_import_found {
@@ -48,8 +53,15 @@ typedef struct dip_import_report {
 } dip_import_report;
 
 /**
- * `sources`: manifests (.csv, .geojson) or folders that have manifest.csv or manifest.geojson, or the folders of one
- * BigEarthNet tree. `report` is filled also when it fails or is cancelled.
+ * Whether dip_import() would know what to do with the sources: to be asked before an archive is made for them.
+ * Expected failures: DIP_ENOENT, DIP_EINVAL (options).
+ */
+dip_status dip_import_check(const char *const *sources, size_t source_count,
+                            const dip_import_options *options);
+
+/**
+ * `sources`: manifests (.csv, .geojson) or folders that have manifest.csv or manifest.geojson, folders as folders.h has
+ * them, or the folders of one BigEarthNet tree. `report` is filled also when it fails or is cancelled.
  * Expected failures: DIP_ENOENT, DIP_EINVAL (options), DIP_EFORMAT (the manifest), DIP_EMISMATCH (a modality of the
  * archive has other bands), DIP_ECANCEL, those of the store.
  */

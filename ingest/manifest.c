@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "core/acquired.h"
 #include "ingest/draft.h"
+#include "ingest/folders.h"
 #include "ingest/json.h"
 #include "ingest/table.h"
 
@@ -23,7 +24,8 @@ static const size_t manifest_limit = (size_t)1 << 30;
 typedef struct manifest {
     dip_table table;
     char *folder;
-    const char *row_word; /* "line" or "feature" */
+    const char *row_word; /* "line", "feature" or "file" */
+    bool json;
     int column[DIP_COLUMN_COUNT];
     size_t further[DIP_TABLE_MAX_COLUMNS]; /* columns that go to `extra` */
     size_t further_count;
@@ -122,9 +124,11 @@ static dip_status check_names(const manifest *m, size_t row)
     const char *place = cell(m, row, DIP_COLUMN_PLACE);
     if (!*id) return dip_fail(DIP_EFORMAT, "tile_id is empty");
     if (!dip_name_is_usable(id) || (*place && !dip_name_is_usable(place)))
-        return dip_fail(DIP_EFORMAT,
-                        "tile_id or place is longer than %d bytes or has control characters",
-                        (int)DIP_NAME_MOST);
+        return dip_fail(
+            DIP_EFORMAT,
+            "tile_id or place is longer than %d bytes, has control characters, or is no "
+            "UTF-8",
+            (int)DIP_NAME_MOST);
     if (!dip_word_is_usable(modality))
         return dip_fail(DIP_EFORMAT,
                         "modality '%.60s' is not 1 to %d letters, digits and any of _-.+", modality,
@@ -335,6 +339,7 @@ static dip_status parse(manifest *m, const char *path)
             path);
     }
     m->row_word = json ? "feature" : "line";
+    m->json = json;
     status = json ? dip_table_parse_geojson(&m->table, bytes, length)
                   : dip_table_parse_csv(&m->table, bytes, length);
     dip_free(bytes);
@@ -344,10 +349,10 @@ static dip_status parse(manifest *m, const char *path)
 
 static dip_status find_columns(manifest *m, const char *path)
 {
-    bool json = m->row_word[0] == 'f', taken[DIP_TABLE_MAX_COLUMNS] = {false};
+    bool taken[DIP_TABLE_MAX_COLUMNS] = {false};
     for (int c = 0; c < DIP_COLUMN_COUNT; c++) {
         m->column[c] =
-            c == DIP_COLUMN_EXTRA && !json ? -1 : dip_table_find(&m->table, column_names[c]);
+            c == DIP_COLUMN_EXTRA && !m->json ? -1 : dip_table_find(&m->table, column_names[c]);
         if (m->column[c] >= 0)
             taken[m->column[c]] = true;
         else if (c <= DIP_COLUMN_PATH)
@@ -360,24 +365,37 @@ static dip_status find_columns(manifest *m, const char *path)
     return DIP_OK;
 }
 
-dip_status dip_manifest_open(dip_source *out, const char *path)
+static dip_status open_listed(dip_source *out, const char *path, dip_layout layout)
 {
     manifest *m = dip_calloc(1, sizeof *m);
     if (!m) return DIP_ENOMEM;
-    dip_source source = {.layout = DIP_LAYOUT_MANIFEST,
+    dip_source source = {.layout = layout,
                          .state = m,
                          .modality = modality_of,
                          .name = name_of,
                          .check = check,
                          .read = read_row,
                          .close = close_manifest};
-    dip_status status = parse(m, path);
+    bool folders = layout == DIP_LAYOUT_FOLDERS;
+    m->row_word = "file";
+    dip_status status = folders ? dip_folders_table(&m->table, path) : parse(m, path);
     if (!status) status = find_columns(m, path);
-    if (!status) status = (m->folder = dip_path_folder(path)) ? DIP_OK : DIP_ENOMEM;
+    if (!status) m->folder = folders ? dip_strdup(path) : dip_path_folder(path);
+    if (!status && !m->folder) status = DIP_ENOMEM;
     source.count = m->table.row_count;
     if (status)
         close_manifest(&source);
     else
         *out = source;
     return status;
+}
+
+dip_status dip_manifest_open(dip_source *out, const char *path)
+{
+    return open_listed(out, path, DIP_LAYOUT_MANIFEST);
+}
+
+dip_status dip_manifest_open_folders(dip_source *out, const char *path)
+{
+    return open_listed(out, path, DIP_LAYOUT_FOLDERS);
 }

@@ -40,5 +40,7 @@ const char *dip_column_name(dip_column column);
  * Expected failures: DIP_ENOENT, DIP_EFORMAT (not to be read; a required column is missing).
  */
 dip_status dip_manifest_open(dip_source *out, const char *path);
+/** Opens the manifest that a folder of folders stands for; folders.h. */
+dip_status dip_manifest_open_folders(dip_source *out, const char *path);
 
 #endif

@@ -117,6 +117,13 @@ static size_t utf8_length(const unsigned char *s, size_t left)
     return code < least[n] || code > 0x10ffff || surrogate ? 0 : n;
 }
 
+bool dip_text_is_utf8(const char *text, size_t length)
+{
+    for (size_t i = 0, n; i < length; i += n)
+        if (!(n = utf8_length((const unsigned char *)text + i, length - i))) return false;
+    return true;
+}
+
 static dip_status check_text(const char *bytes, size_t length)
 {
     uint32_t line = 1;

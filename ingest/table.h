@@ -31,6 +31,8 @@ typedef struct dip_table {
  */
 dip_status dip_table_parse_csv(dip_table *out, const char *bytes, size_t length);
 void dip_table_fini(dip_table *table);
+/** Whether `length` bytes are UTF-8 without 0 bytes. */
+bool dip_text_is_utf8(const char *text, size_t length);
 
 const char *dip_table_column(const dip_table *table, size_t column);
 const char *dip_table_cell(const dip_table *table, size_t row, size_t column);

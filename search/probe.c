@@ -156,8 +156,8 @@ static dip_status resolve_lonlat(dip_search *search, const dip_probe *probe, int
 {
     int modality = -1;
     if (!(fabs(probe->lon) <= 360) || !(fabs(probe->lat) <= 90))
-        return dip_fail(DIP_EINVAL, "%.10g,%.10g is no longitude and latitude", probe->lon,
-                        probe->lat);
+        return dip_fail(DIP_EINVAL, "%.10g,%.10g is no longitude and latitude, in this order",
+                        probe->lon, probe->lat);
     if (probe->modality) {
         dip_status status = find_modality(search, probe->modality, &modality);
         if (status) return status;

@@ -51,7 +51,7 @@ static const dip_option table[] = {
 
 static double share(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
 
-static void print_text(const char *model, const dip_encode_report *r)
+static void print_text(const dip_tool *tool, const char *model, const dip_encode_report *r)
 {
     char encoded[32], present[32], time[32];
     double rate = r->seconds > 0 ? (double)r->encoded / r->seconds : 0;
@@ -63,7 +63,7 @@ static void print_text(const char *model, const dip_encode_report *r)
            model, encoded, time, rate, share(r->encode_seconds, r->seconds),
            share(r->wait_read_seconds, r->seconds), share(r->wait_write_seconds, r->seconds),
            present, (unsigned long long)r->refused);
-    if (r->encoded)
+    if (r->encoded && tool->verbose)
         printf("beside the encoding: %.2f s of threads that read, %.2f s of one that stores\n",
                r->read_seconds, r->write_seconds);
 }
@@ -103,7 +103,7 @@ static dip_status encode(dip_tool *tool, const options *o, dip_archive *archive,
     if (tool->json)
         print_json(id, &report);
     else
-        print_text(id, &report);
+        print_text(tool, id, &report);
     return DIP_OK;
 }
 

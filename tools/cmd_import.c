@@ -26,7 +26,7 @@ static const dip_option table[] = {
      .type = DIP_OPTION_CHOICE,
      .offset = offsetof(options, layout),
      .fallback = "auto",
-     .choices = "auto|manifest|bigearthnet",
+     .choices = "auto|manifest|folders|bigearthnet",
      .help = "what the sources are"},
     {.name = "bands",
      .type = DIP_OPTION_TEXT,
@@ -71,7 +71,9 @@ static void show_refused(void *payload, const char *line)
 
 static const char *layout_words(dip_layout layout)
 {
-    return layout == DIP_LAYOUT_BIGEARTHNET ? "BigEarthNet v1" : "manifest";
+    return layout == DIP_LAYOUT_BIGEARTHNET ? "BigEarthNet v1"
+           : layout == DIP_LAYOUT_FOLDERS   ? "folders"
+                                            : "manifest";
 }
 
 /* "layout BigEarthNet v1 in 'x': 480,038 s2 + 480,038 s1" */
@@ -128,35 +130,27 @@ static void print_summary(const dip_import_report *r, const char *archive, doubl
     printf(")\n");
 }
 
-static dip_status check_sources(int count, char **sources)
+/* Before an archive is made for them. */
+static dip_status check_sources(int count, char **sources, const dip_import_options *how)
 {
     for (int i = 0; i < count; i++)
         if (!dip_file_exists(sources[i]))
             return dip_fail(DIP_ENOENT, "there is no file or folder '%s'", sources[i]);
-    return DIP_OK;
+    return dip_import_check((const char *const *)sources, (size_t)count, how);
 }
 
-static dip_status import(dip_tool *tool, const options *o, dip_archive *archive, int count,
-                         char **sources)
+static dip_status import(listener *l, dip_archive *archive, int count, char **sources,
+                         const dip_import_options *how)
 {
-    listener l = {tool, 0};
+    dip_tool *tool = l->tool;
     dip_import_report report;
-    const dip_import_options import_options = {.layout = (dip_layout)o->layout,
-                                               .bands = o->bands,
-                                               .units = o->units,
-                                               .labels19 = o->labels == 0,
-                                               .batch = (size_t)o->batch,
-                                               .progress = tool->progress,
-                                               .refused = show_refused,
-                                               .found = show_found,
-                                               .payload = &l};
     double begin = dip_seconds();
     dip_status status =
-        dip_import(archive, (const char *const *)sources, (size_t)count, &import_options, &report);
+        dip_import(archive, (const char *const *)sources, (size_t)count, how, &report);
     double seconds = dip_seconds() - begin;
-    if (l.refused > REFUSED_SHOWN && !tool->verbose)
+    if (l->refused > REFUSED_SHOWN && !tool->verbose)
         dip_tool_note(tool, "%llu more were refused; --verbose lists them",
-                      (unsigned long long)(l.refused - REFUSED_SHOWN));
+                      (unsigned long long)(l->refused - REFUSED_SHOWN));
     if (status && status != DIP_ECANCEL) return status;
     dip_report_clear();
     if (tool->json)
@@ -174,9 +168,19 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
 {
     const options *o = values;
     dip_archive *archive = NULL;
-    dip_status status = check_sources(argc - 1, argv + 1);
+    listener l = {tool, 0};
+    const dip_import_options how = {.layout = (dip_layout)o->layout,
+                                    .bands = o->bands,
+                                    .units = o->units,
+                                    .labels19 = o->labels == 0,
+                                    .batch = (size_t)o->batch,
+                                    .progress = tool->progress,
+                                    .refused = show_refused,
+                                    .found = show_found,
+                                    .payload = &l};
+    dip_status status = check_sources(argc - 1, argv + 1, &how);
     if (!status) status = dip_target_open(&archive, tool, argv[0], o->title);
-    if (!status) status = import(tool, o, archive, argc - 1, argv + 1);
+    if (!status) status = import(&l, archive, argc - 1, argv + 1, &how);
     dip_archive_close(archive);
     return status;
 }
@@ -185,10 +189,11 @@ const dip_command dip_cmd_import = {
     .name = "import",
     .summary = "take tiles from files into an archive, which is made if it is not there",
     .usage = "ARCHIVE SOURCE...",
-    .text = "A source is a manifest (.csv or .geojson with tile_id, modality and path), a folder\n"
-            "that has one, or the folders of BigEarthNet version 1. A file that does not fit is\n"
-            "refused with one line and the rest goes in. Ctrl-C is safe: run the same command\n"
-            "to go on.",
+    .text =
+        "A source is a manifest (.csv or .geojson with tile_id, modality and path), a folder\n"
+        "that has one, a folder with a folder of rasters for each modality, or the folders of\n"
+        "BigEarthNet version 1. A file that does not fit is refused with one line and the rest\n"
+        "goes in. Ctrl-C is safe: run the same command to go on.",
     .options = table,
     .size = sizeof(options),
     .least_args = 2,

@@ -2,6 +2,7 @@
 #include "tools/cmd.h"
 
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/format.h"
 #include "core/mem.h"
 #include "tools/run_page.h"
@@ -34,7 +35,7 @@ static void print_text(const dip_train_result *r, const char *page)
     printf("model %s: %s, %s, %s (%.0f %% of it waiting for tiles)\n", r->model, epochs, steps,
            time, waited_percent(r));
     dip_train_result_print(r);
-    printf("the run as a page: %s\n", page);
+    if (dip_file_exists(page)) printf("the run as a page: %s\n", page);
 }
 
 static void print_json(const dip_train_result *r, const char *page)

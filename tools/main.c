@@ -88,6 +88,19 @@ static const dip_option common_table[] = {
     {.name = NULL},
 };
 
+/* One line on standard error, whatever a file's name or a typed word has in it. */
+static void say(const char *format, ...)
+{
+    char line[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    for (char *at = line; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
+    fprintf(stderr, "diptych: %s\n", line);
+}
+
 dip_status dip_tool_usage(dip_tool *tool, const char *format, ...)
 {
     char line[512];
@@ -108,7 +121,7 @@ void dip_tool_note(dip_tool *tool, const char *format, ...)
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     dip_report_clear();
-    fprintf(stderr, "diptych: %s: %s\n", tool->command->name, line);
+    say("%s: %s", tool->command->name, line);
 }
 
 void dip_tool_note_line(void *payload, const char *line) { dip_tool_note(payload, "%s", line); }
@@ -121,7 +134,7 @@ static void log_line(void *payload, dip_log_level level, const char *module, con
     static const char *const words[] = {"error", "warning", "info", "debug"};
     (void)payload;
     dip_report_clear();
-    fprintf(stderr, "diptych: %s: %s: %s\n", words[level], module, line);
+    say("%s: %s: %s", words[level], module, line);
 }
 
 static const dip_command *find_command(const char *name)
@@ -138,9 +151,9 @@ static int unknown_command(const char *name)
     for (; commands[n]; n++) words[n] = commands[n]->name;
     const char *near = dip_nearest_word(name, words, n);
     if (near)
-        fprintf(stderr, "diptych: unknown command '%s'; did you mean '%s'?\n", name, near);
+        say("unknown command '%s'; did you mean '%s'?", name, near);
     else
-        fprintf(stderr, "diptych: unknown command '%s'; 'diptych help' lists them\n", name);
+        say("unknown command '%s'; 'diptych help' lists them", name);
     return EXIT_USAGE;
 }
 
@@ -168,8 +181,7 @@ static void join_tables(const dip_command *command, dip_option *rows)
 
 static int fail_usage(const dip_command *command, const char *line)
 {
-    fprintf(stderr, "diptych: %s: %s; usage: diptych %s %s\n", command->name, line, command->name,
-            command->usage);
+    say("%s: %s; usage: diptych %s %s", command->name, line, command->name, command->usage);
     return EXIT_USAGE;
 }
 
@@ -180,12 +192,11 @@ static int finish(const dip_tool *tool, dip_status status)
         status = dip_fail(DIP_EIO, "cannot write to standard output");
     if (!status) return EXIT_DONE;
     if (status == DIP_ECANCEL) {
-        fprintf(stderr,
-                "diptych: %s: stopped; what was finished is kept, and the same command goes on\n",
-                tool->command->name);
+        say("%s: stopped; what was finished is kept, and the same command goes on",
+            tool->command->name);
         return EXIT_STOPPED;
     }
-    fprintf(stderr, "diptych: %s: %s\n", tool->command->name, dip_last_error());
+    say("%s: %s", tool->command->name, dip_last_error());
     return tool->wrong_usage ? EXIT_USAGE : EXIT_FAILED;
 }
 

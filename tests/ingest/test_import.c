@@ -363,7 +363,7 @@ static void test_manifests_refused(void **state)
                  "none.csv");
     support_write(support_path("hollow/readme.txt"), "");
     assert_fails(support_import(archive, support_path("hollow"), NULL, &report), DIP_ENOENT,
-                 "holds neither manifest.csv");
+                 "holds no manifest.csv");
     support_raster raster = {.width = 8, .height = 8, .bands = 1, .dtype = DIP_DTYPE_U8};
     support_write_raster(support_path("alone.tif"), &raster);
     assert_fails(support_import(archive, support_path("alone.tif"), NULL, &report), DIP_EFORMAT,
@@ -543,6 +543,52 @@ static void test_found(void **state)
     dip_archive_close(archive);
 }
 
+/* A folder of rasters for each modality needs no manifest; a file that is none, and a name that is no text, cost a line. */
+static void test_folders(void **state)
+{
+    (void)state;
+    dip_import_report report;
+    support_lines lines;
+    write_pairs("folders", 3);
+    assert_int_equal(remove(support_path("folders/manifest.csv")), 0);
+    support_write(support_path("folders/readme.txt"), "no raster");
+    support_write(support_path("folders/s1/notes.txt"), "no raster");
+    support_write(support_path("folders/.cache/p00.tif"), "hidden");
+    support_write(support_path("folders/s1/x\xff.tif"), "no name");
+    support_write(support_path("folders/s2/p09.tif"), "no raster");
+    const support_raster band = {.width = 12, .height = 12, .bands = 1, .dtype = DIP_DTYPE_U16};
+    support_write_raster(support_path("folders/s3/p01/a_B02.tif"), &band);
+    support_write_raster(support_path("folders/s3/p01/a_B03.tif"), &band);
+    dip_archive *archive = support_archive("folders.archive");
+    assert_ok(support_import(archive, support_path("folders"), &lines, &report));
+    assert_int_equal(report.layout, DIP_LAYOUT_FOLDERS);
+    assert_int_equal(report.added, 7);
+    assert_int_equal(report.places, 3);
+    assert_int_equal(lines.count, 2);
+    dip_meta *meta = find(archive, "s3", "p01");
+    dip_meta *twin = find(archive, "s1", "p01");
+    assert_int_equal(meta->place, twin->place);
+    dip_meta_free(meta);
+    dip_meta_free(twin);
+    assert_ok(support_import(archive, support_path("folders"), &lines, &report));
+    assert_int_equal(report.present, 7);
+    dip_archive_close(archive);
+}
+
+/* What a source is, is known before anything is made for it. */
+static void test_check(void **state)
+{
+    (void)state;
+    const dip_import_options any = {.layout = DIP_LAYOUT_AUTO},
+                             folders = {.layout = DIP_LAYOUT_FOLDERS};
+    write_pairs("check", 1);
+    const char *whole = support_path("check"), *part = support_path("check/s1");
+    assert_ok(dip_import_check(&whole, 1, &any));
+    assert_ok(dip_import_check(&whole, 1, &folders));
+    assert_fails(dip_import_check(&part, 1, &any), DIP_ENOENT, "manifest");
+    assert_fails(dip_import_check(&part, 1, &folders), DIP_ENOENT, "folder of rasters");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +603,8 @@ int main(void)
         cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_footprints),
         cmocka_unit_test(test_folder_of_bands),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_odd_one_first),
         cmocka_unit_test(test_nothing_readable),
         cmocka_unit_test(test_short_of_memory),

@@ -103,7 +103,7 @@ dip_status dip_writer_begin(dip_writer *writer);
 void dip_writer_end(dip_writer *writer, dip_response *response, int status,
                     const char *content_type);
 
-/** Answers one request. Called from any of the server's worker threads, several at a time. Always sets a status. */
+/** Answers one request. Called from any of the server's threads, `workers` at a time. Always sets a status. */
 typedef void dip_handler(void *context, const dip_request *request, dip_response *response);
 
 typedef struct dip_route {
@@ -112,7 +112,7 @@ typedef struct dip_route {
         pattern; /* "/collections/{}/items/{}"; "{}" is one part of the path; a last "{*}" all of the rest */
     dip_handler *handler;
     bool
-        open; /* answered without a token, and at once in the listener's thread: health and metrics */
+        open; /* answered without a token, and at once between reading and writing: health and metrics */
 } dip_route;
 
 typedef struct dip_http_options {
@@ -123,8 +123,8 @@ typedef struct dip_http_options {
     size_t largest_body;    /* bytes */
     unsigned idle_seconds;  /* a connection that neither sends nor takes is closed */
     unsigned connections;   /* open at a time; more wait in the listen queue */
-    unsigned workers;       /* threads that answer; 0: one a processor */
-    unsigned waiting;       /* requests that may wait for a worker; more get 503 and Retry-After */
+    unsigned workers;       /* requests that are worked on at a time; 0: one a processor */
+    unsigned waiting;       /* requests that may wait for a thread; more get 503 and Retry-After */
     const char
         *access_log;   /* a file for one JSON line a request, "-": standard error; NULL: none */
     bool behind_proxy; /* believe X-Forwarded-Proto, -Host, -Prefix and -For */

@@ -192,7 +192,7 @@ void dip_view_release(const dip_view *view)
     live_view *held = (live_view *)view; /* its first member */
     dip_service *service = held->service;
     pthread_mutex_lock(&service->lock);
-    if (!--held->users) pthread_cond_signal(&service->changed);
+    if (!--held->users && held != service->live) pthread_cond_signal(&service->changed);
     pthread_mutex_unlock(&service->lock);
 }
 

@@ -251,6 +251,10 @@ static void test_limits(void **state)
     free(request);
     request = long_request(LINE("GET", "/open") "X-Long: ", 40000, "\r\n\r\n");
     assert_int_equal(ask(request), 431);
+    assert_non_null(strstr(body(), "\"code\":\"HeadersTooLarge\""));
+    free(request);
+    request = long_request(LINE("GET", "/open") "X-Long: ", 400000, "\r\n\r\n");
+    assert_int_equal(ask(request), 431); /* the library's own words */
     free(request);
     assert_int_equal(ask(LINE("GET", "/open") "\r\n"), 200);
 }

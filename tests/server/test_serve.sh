@@ -16,6 +16,7 @@ fail() {
     exit 1
 }
 start() { # options
+    rm -f out # of a server before: the shell empties it some time after this
     "$diptych" serve a --listen 127.0.0.1:0 "$@" >out 2>err &
     pid=$!
     for _ in $(seq 600); do

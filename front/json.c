@@ -1,8 +1,9 @@
 /*
  * JSON on a stream; see json.h. jansson checks and normalises text that is to be embedded.
  *
- * An answer of a server is thousands of short writes: they take no lock, and numbers are made by hand, since
- * printf works with all the digits that a double could have.
+ * An answer of a server is thousands of short writes: they are gathered before the stream gets them, and numbers and addresses
+ * are made by hand, since printf works with all the digits that a double could have, and slowly where a library (libquadmath)
+ * has taught it conversions of its own.
  */
 #define _GNU_SOURCE
 #include "front/json.h"
@@ -10,21 +11,34 @@
 #include <assert.h>
 #include <jansson.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-void dip_json_start(dip_json *json, FILE *out) { *json = (dip_json){.out = out}; }
+void dip_json_start(dip_json *json, FILE *out)
+{
+    memset(json, 0, offsetof(dip_json, room));
+    json->out = out;
+}
 
-static void put_char(dip_json *json, char c) { putc_unlocked(c, json->out); }
+static void flush(dip_json *json)
+{
+    fwrite(json->room, 1, json->held, json->out);
+    json->held = 0;
+}
 
-/* A stream in memory takes short texts faster by the byte. */
 static void put(dip_json *json, const char *bytes, size_t n)
 {
-    if (n > 64)
-        fwrite_unlocked(bytes, 1, n, json->out);
-    else
-        for (size_t i = 0; i < n; i++) put_char(json, bytes[i]);
+    if (json->held + n > sizeof json->room) flush(json);
+    if (n > sizeof json->room) {
+        fwrite(bytes, 1, n, json->out);
+        return;
+    }
+    memcpy(json->room + json->held, bytes, n);
+    json->held += n;
 }
+
+static void put_char(dip_json *json, char c) { put(json, &c, 1); }
 
 enum { NUMBER = 40 }; /* bytes of a number, at most */
 
@@ -34,6 +48,8 @@ static char *digits(char *end, uint64_t value, int least)
     for (; value || least > 0; least--, value /= 10) *--end = (char)('0' + value % 10);
     return end;
 }
+
+#define EACH(byte) (0x0101010101010101u * (byte))
 
 /* Length of the UTF-8 sequence at p, 0 if it is none (also for surrogates and overlong forms). */
 static size_t sequence(const unsigned char *p)
@@ -50,13 +66,34 @@ static size_t sequence(const unsigned char *p)
     return n;
 }
 
-static void quote_n(dip_json *json, const char *text, size_t length)
+/* Bit 7 of each byte of x that is 0, and perhaps of bytes behind such a one. */
+static uint64_t zeros(uint64_t x) { return (x - EACH(0x01)) & ~x & EACH(0x80); }
+
+/* Bytes from p on that stand for themselves: printable ASCII but quote and backslash. Eight at a time, while all do. */
+static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
+{
+    for (uint64_t x; end - p >= 8; p += 8) {
+        memcpy(&x, p, 8);
+        uint64_t low = (x - EACH(0x20)) & ~x;
+        if (((low | x) & EACH(0x80)) | zeros(x ^ EACH(0x7f)) | zeros(x ^ EACH('"')) |
+            zeros(x ^ EACH('\\')))
+            break;
+    }
+    while (p < end && *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\') p++;
+    return p;
+}
+
+/* What stands between quotes. */
+static void put_text(dip_json *json, const char *text, size_t length)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + length;
     char escape[8];
-    put_char(json, '"');
-    for (size_t n; p < end; p += n ? n : 1) {
-        n = sequence(p);
+    while (p < end) {
+        const unsigned char *begin = p;
+        p = skip_plain(p, end);
+        put(json, (const char *)begin, (size_t)(p - begin));
+        if (p == end) break;
+        size_t n = sequence(p);
         if (!n)
             put(json, "\xef\xbf\xbd", 3);
         else if (*p == '"' || *p == '\\')
@@ -65,11 +102,24 @@ static void quote_n(dip_json *json, const char *text, size_t length)
             put(json, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", *p));
         else
             put(json, (const char *)p, n);
+        p += n ? n : 1;
     }
+}
+
+static void quote_n(dip_json *json, const char *text, size_t length)
+{
+    put_char(json, '"');
+    put_text(json, text, length);
     put_char(json, '"');
 }
 
 static void quote(dip_json *json, const char *text) { quote_n(json, text, strlen(text)); }
+
+static void put_indent(dip_json *json)
+{
+    put_char(json, '\n');
+    for (unsigned i = 0; i < json->depth; i++) put(json, "  ", 2);
+}
 
 /* What stands before a value: comma, line and indentation, key. */
 static void begin_value(dip_json *json, const char *key)
@@ -79,7 +129,7 @@ static void begin_value(dip_json *json, const char *key)
     if (*filled) put_char(json, ',');
     *filled = true;
     if (json->pretty)
-        fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
+        put_indent(json);
     else if (json->depth == json->line_depth)
         put_char(json, '\n');
     if (!key) return;
@@ -103,16 +153,41 @@ void dip_json_end(dip_json *json)
 {
     assert(json->depth);
     json->depth--;
-    if (json->pretty && json->filled[json->depth])
-        fprintf(json->out, "\n%*s", (int)(2 * json->depth), "");
+    if (json->pretty && json->filled[json->depth]) put_indent(json);
     put_char(json, json->closer[json->depth]);
-    if (!json->depth) put_char(json, '\n');
+    if (json->depth) return;
+    put_char(json, '\n');
+    flush(json);
 }
 
 void dip_json_text(dip_json *json, const char *key, const char *text)
 {
     begin_value(json, key);
     quote(json, text);
+}
+
+void dip_json_print_list(dip_json *json, const char *key, const char *format, va_list args)
+{
+    begin_value(json, key);
+    put_char(json, '"');
+    for (;;) {
+        size_t n = strcspn(format, "%");
+        put_text(json, format, n);
+        if (!format[n]) break;
+        assert(format[n + 1] == 's');
+        const char *text = va_arg(args, const char *);
+        put_text(json, text, strlen(text));
+        format += n + 2;
+    }
+    put_char(json, '"');
+}
+
+void dip_json_print(dip_json *json, const char *key, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    dip_json_print_list(json, key, format, args);
+    va_end(args);
 }
 
 void dip_json_whole(dip_json *json, const char *key, int64_t value)
@@ -141,7 +216,9 @@ void dip_json_real(dip_json *json, const char *key, double value, int decimals)
         return;
     }
     if (decimals < 0 || decimals > 9 || whole >= 1e18) {
-        fprintf(json->out, "%.*f", decimals, value);
+        char long_text[400];
+        put(json, long_text,
+            (size_t)snprintf(long_text, sizeof long_text, "%.*f", decimals, value));
         return;
     }
     double part = nearbyint((size - whole) * scales[decimals]);

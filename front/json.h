@@ -1,15 +1,17 @@
 /**
  * Writes JSON to a stream, value by value, commas and quoting taken care of. Inside an object each value has a key;
  * inside an array the key is NULL. One thread at a time a stream. Text that is not UTF-8 comes out with U+FFFD in its place.
+ * The stream has all of it when the outermost value has ended.
  */
 #ifndef FRONT_JSON_H
 #define FRONT_JSON_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { DIP_JSON_DEPTH = 16 };
+enum { DIP_JSON_DEPTH = 16, DIP_JSON_ROOM = 1024 };
 
 typedef struct dip_json {
     FILE *out;
@@ -18,6 +20,8 @@ typedef struct dip_json {
     unsigned depth;
     char closer[DIP_JSON_DEPTH];
     bool filled[DIP_JSON_DEPTH]; /* something stands at this depth already */
+    size_t held;                 /* bytes that the stream does not have yet */
+    char room[DIP_JSON_ROOM];
 } dip_json;
 
 void dip_json_start(dip_json *json, FILE *out);
@@ -27,6 +31,10 @@ void dip_json_array(dip_json *json, const char *key);
 void dip_json_end(dip_json *json);
 
 void dip_json_text(dip_json *json, const char *key, const char *text);
+/** A text put together: each "%s", the only conversion that there is, is the next argument. */
+void dip_json_print(dip_json *json, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void dip_json_print_list(dip_json *json, const char *key, const char *format, va_list args);
 void dip_json_whole(dip_json *json, const char *key, int64_t value);
 void dip_json_count(dip_json *json, const char *key, uint64_t value);
 /** `decimals` behind the point; NAN and infinities are null. */

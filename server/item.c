@@ -54,25 +54,15 @@ char *dip_path_encode(const char *text)
 void dip_item_link(dip_json *json, const char *rel, const char *type, const char *title,
                    const char *format, ...)
 {
-    char room[512], *href = room;
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
-    int length = vsnprintf(room, sizeof room, format, args);
-    if (length >= (int)sizeof room) {
-        href = dip_alloc((size_t)length + 1);
-        if (href) vsnprintf(href, (size_t)length + 1, format, again);
-    }
-    va_end(again);
-    va_end(args);
-    if (!href || length < 0) return;
+    va_list args;
     dip_json_object(json, NULL);
     dip_json_text(json, "rel", rel);
     if (type) dip_json_text(json, "type", type);
     if (title) dip_json_text(json, "title", title);
-    dip_json_text(json, "href", href);
+    va_start(args, format);
+    dip_json_print_list(json, "href", format, args);
+    va_end(args);
     dip_json_end(json);
-    if (href != room) dip_free(href);
 }
 
 /* ---- by name ---- */
@@ -212,7 +202,6 @@ typedef struct item {
     const dip_modality *modality;
     dip_tile shape;
     char *encoded;          /* the name */
-    char *address;          /* of the item in its modality's collection */
     uint32_t width, height; /* of the finest grid */
     bool located;           /* it has a reference system and a grid */
 } item;
@@ -324,15 +313,15 @@ static void write_extensions(const item *it, unsigned has)
 
 /* ---- assets ---- */
 
-static void begin_asset(const item *it, const char *key, const char *what, const char *type,
-                        const char *title)
+/* The asset at `folder` and `name` below the item's address. */
+static void begin_asset(const item *it, const char *key, const char *folder, const char *name,
+                        const char *type, const char *title)
 {
-    char *href = dip_sprintf("%s/%s", it->address, what);
     dip_json_object(it->json, key);
-    dip_json_text(it->json, "href", href ? href : "");
+    dip_json_print(it->json, "href", "%s/collections/%s/items/%s/%s%s", it->context->base,
+                   it->modality->name, it->encoded, folder, name);
     dip_json_text(it->json, "type", type);
     dip_json_text(it->json, "title", title);
-    dip_free(href);
 }
 
 static void end_asset(const item *it, const char *role)
@@ -354,10 +343,10 @@ static void write_pictures(const item *it)
         if (plane->height > height) height = plane->height;
     }
     dip_picture_caption(it->modality, caption, sizeof caption);
-    begin_asset(it, "visual", "visual", DIP_TYPE_COG, caption);
+    begin_asset(it, "visual", "", "visual", DIP_TYPE_COG, caption);
     if (it->located) write_grid(it, width, height);
     end_asset(it, "visual");
-    begin_asset(it, "thumbnail", "thumbnail", DIP_TYPE_PNG, caption);
+    begin_asset(it, "thumbnail", "", "thumbnail", DIP_TYPE_PNG, caption);
     end_asset(it, "thumbnail");
 }
 
@@ -374,18 +363,15 @@ static dip_status write_band(const item *it, uint32_t position)
     const dip_band *band = &it->modality->bands[position];
     const dip_plane *plane = &it->shape.planes[position];
     char key[DIP_ITEM_KEY_CAPACITY], *encoded = dip_path_encode(band->name);
-    char *what = encoded ? dip_sprintf("bands/%s", encoded) : NULL;
-    if (what) {
-        dip_item_band_key(key, band->name);
-        begin_asset(it, key, what, DIP_TYPE_GEOTIFF, band->name);
-        if (band->gsd_m > 0) dip_json_real(it->json, "gsd", band->gsd_m, 3);
-        if (it->located && (plane->width != it->width || plane->height != it->height))
-            write_grid(it, plane->width, plane->height);
-        end_asset(it, "data");
-    }
-    dip_free(what);
+    if (!encoded) return DIP_ENOMEM;
+    dip_item_band_key(key, band->name);
+    begin_asset(it, key, "bands/", encoded, DIP_TYPE_GEOTIFF, band->name);
+    if (band->gsd_m > 0) dip_json_real(it->json, "gsd", band->gsd_m, 3);
+    if (it->located && (plane->width != it->width || plane->height != it->height))
+        write_grid(it, plane->width, plane->height);
+    end_asset(it, "data");
     dip_free(encoded);
-    return what ? DIP_OK : DIP_ENOMEM;
+    return DIP_OK;
 }
 
 static dip_status write_assets(const item *it)
@@ -396,7 +382,7 @@ static dip_status write_assets(const item *it)
     if (it->shape.plane_count) write_pictures(it);
     for (uint32_t b = 0; !status && b < it->shape.plane_count; b++) status = write_band(it, b);
     if (dim) {
-        begin_asset(it, "embeddings", "embeddings", DIP_TYPE_NPY, "embedding");
+        begin_asset(it, "embeddings", "", "embeddings", DIP_TYPE_NPY, "embedding");
         dip_json_text(it->json, "emb:type", "chip");
         dip_json_count(it->json, "emb:dimensions", dim);
         dip_json_text(it->json, "emb:model", it->context->model);
@@ -415,7 +401,9 @@ static void write_links(const item *it, const char *collection, const char *id)
     dip_json_array(j, "links");
     dip_item_link(j, "self", DIP_TYPE_GEOJSON, NULL, "%s/collections/%s/items/%s", base, collection,
                   id);
-    if (elsewhere) dip_item_link(j, "canonical", DIP_TYPE_GEOJSON, NULL, "%s", it->address);
+    if (elsewhere)
+        dip_item_link(j, "canonical", DIP_TYPE_GEOJSON, NULL, "%s/collections/%s/items/%s", base,
+                      it->modality->name, it->encoded);
     dip_item_link(j, "root", DIP_TYPE_JSON, NULL, "%s/", base);
     dip_item_link(j, "parent", DIP_TYPE_JSON, NULL, "%s/collections/%s", base, collection);
     dip_item_link(j, "collection", DIP_TYPE_JSON, NULL, "%s/collections/%s", base, collection);
@@ -429,8 +417,8 @@ static dip_status write_item(item *it, const char *key, const dip_item_note *not
 {
     const char *collection = note && note->collection ? note->collection : it->modality->name;
     const char *id = note && note->id ? note->id : it->meta->name;
-    char *encoded = dip_path_encode(id);
-    if (!encoded) return DIP_ENOMEM;
+    char *own = id == it->meta->name ? NULL : dip_path_encode(id);
+    if (!own && id != it->meta->name) return DIP_ENOMEM;
     dip_json_object(it->json, key);
     dip_json_text(it->json, "type", "Feature");
     dip_json_text(it->json, "stac_version", DIP_STAC_VERSION);
@@ -439,10 +427,10 @@ static dip_status write_item(item *it, const char *key, const dip_item_note *not
     dip_geojson_footprint(it->json, it->meta);
     unsigned has = write_properties(it, note);
     write_extensions(it, has);
-    write_links(it, collection, encoded);
+    write_links(it, collection, own ? own : it->encoded);
     dip_status status = write_assets(it);
     dip_json_end(it->json);
-    dip_free(encoded);
+    dip_free(own);
     return status;
 }
 
@@ -471,11 +459,7 @@ dip_status dip_item_write(dip_json *json, const char *key, const dip_item_contex
         it.shape.plane_count = it.modality->band_count;
     measure(&it);
     it.encoded = dip_path_encode(meta->name);
-    if (it.encoded)
-        it.address =
-            dip_sprintf("%s/collections/%s/items/%s", context->base, it.modality->name, it.encoded);
-    status = it.address ? write_item(&it, key, note) : DIP_ENOMEM;
-    dip_free(it.address);
+    status = it.encoded ? write_item(&it, key, note) : DIP_ENOMEM;
     dip_free(it.encoded);
     return status;
 }

@@ -38,7 +38,7 @@ typedef struct dip_item_note {
 dip_status dip_item_write(dip_json *json, const char *key, const dip_item_context *context,
                           const dip_meta *meta, const dip_item_note *note);
 
-/** Writes a link {rel, type, href} as a value of an array; type or title NULL: not said. href: `base` and a path, printed. */
+/** Writes a link {rel, type, href} as a value of an array; type or title NULL: not said. href: as dip_json_print(). */
 void dip_item_link(dip_json *json, const char *rel, const char *type, const char *title,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -150,11 +150,55 @@ static void test_a_line_a_value(void **state)
     assert_written(&j, "{\"f\":[\n1,\n2]}\n");
 }
 
+/* Every ASCII byte at every place of a text is written as itself or escaped, wherever the text is taken eight bytes at a time. */
+static void test_escapes_wherever_they_stand(void **state)
+{
+    (void)state;
+    for (int c = 1; c < 0x80; c++)
+        for (size_t at = 0; at < 19; at++) {
+            char sent[] = "0123456789abcdefghi", escaped[8], expected[64];
+            sent[at] = (char)c;
+            if (c == '"' || c == '\\')
+                snprintf(escaped, sizeof escaped, "\\%c", c);
+            else
+                snprintf(escaped, sizeof escaped, c < 0x20 || c == 0x7f ? "\\u%04x" : "%c", c);
+            snprintf(expected, sizeof expected, "[\"%.*s%s%s\"]\n", (int)at, sent, escaped,
+                     sent + at + 1);
+            dip_json j = begin();
+            dip_json_array(&j, NULL);
+            dip_json_text(&j, NULL, sent);
+            dip_json_end(&j);
+            assert_written(&j, expected);
+        }
+}
+
+static void test_texts_put_together_and_long_ones(void **state)
+{
+    (void)state;
+    enum { LONG = 5 * DIP_JSON_ROOM };
+    char *filling = malloc(LONG + 1), *expected = malloc(LONG + 64);
+    memset(filling, 'a', LONG);
+    filling[LONG] = '\0';
+    snprintf(expected, LONG + 64, "{\"k\":\"<\\\"x\\\"/\u00e9>\",\"l\":\"%s\",\"m\":\"\"}\n",
+             filling);
+    dip_json j = begin();
+    dip_json_object(&j, NULL);
+    dip_json_print(&j, "k", "<%s/%s>", "\"x\"", "\u00e9");
+    dip_json_text(&j, "l", filling);
+    dip_json_print(&j, "m", "%s", "");
+    dip_json_end(&j);
+    assert_written(&j, expected);
+    free(expected);
+    free(filling);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nesting_and_commas),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_escapes_wherever_they_stand),
+        cmocka_unit_test(test_texts_put_together_and_long_ones),
         cmocka_unit_test(test_reals_are_those_of_printf),
         cmocka_unit_test(test_quoting),
         cmocka_unit_test(test_lists),

@@ -320,6 +320,7 @@ static void digest(job *j, float base, dip_topk *top, float *threshold)
 {
     dip_native_candidate *c = j->s->found;
     size_t best = smaller(j->found, 2 * j->room), kept = 0;
+    shrink(j, best + j->fetch, threshold);
     dip_best_select(c, j->found, best);
     refine(j, 0, best, base, top);
     float bar = bar_of(j, top);
@@ -327,7 +328,6 @@ static void digest(job *j, float base, dip_topk *top, float *threshold)
         if (c[i].score >= bar) c[kept++] = c[i];
     j->found = kept;
     *threshold = bar > *threshold ? bar : *threshold;
-    shrink(j, j->fetch, threshold);
 }
 
 /* Candidates of the chosen lists (s->order), at most `fetch`. */

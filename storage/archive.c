@@ -211,6 +211,7 @@ dip_status dip_archive_open(dip_archive **out, const char *path, dip_archive_mod
     /* After the lock: no other writer changes archive.ini from here on. */
     if (!status) status = take_config(archive);
     if (!status) status = dip_codec_create(&archive->codec);
+    if (!status) status = dip_checked_create(&archive->checked);
     if (status)
         dip_archive_close(archive);
     else
@@ -224,6 +225,7 @@ void dip_archive_close(dip_archive *archive)
     if (archive->locked) dip_env_unlock(archive->env);
     dip_env_close(archive->env);
     dip_codec_destroy(archive->codec);
+    dip_checked_destroy(archive->checked);
     for (int i = 0; i < DIP_MAX_MODALITIES; i++) {
         dip_modality_node *node = atomic_load(&archive->modalities[i]), *before;
         for (; node; node = before) {

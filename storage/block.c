@@ -20,15 +20,12 @@ static size_t halves_bytes(const dip_block *block)
     return (size_t)block->count * block->dim * sizeof(uint16_t);
 }
 
-dip_status dip_block_open(dip_block *block, const void *bytes, size_t size, uint64_t number)
+static dip_status read_head(dip_block *block, dip_in *in)
 {
-    dip_in in;
-    dip_status status = dip_record_open(&in, bytes, size, 'E', VERSION, number);
-    if (status) return status;
-    block->encoding = dip_in_u8(&in);
-    uint8_t zero = dip_in_u8(&in);
-    block->dim = dip_in_u32(&in);
-    const uint8_t *present = dip_in_take(&in, DIP_BLOCK_BITMAP);
+    block->encoding = dip_in_u8(in);
+    uint8_t zero = dip_in_u8(in);
+    block->dim = dip_in_u32(in);
+    const uint8_t *present = dip_in_take(in, DIP_BLOCK_BITMAP);
     if (!present || zero || block->encoding > PLANES || block->dim == 0 ||
         block->dim > DIP_DIM_MAX || present[DIP_BLOCK_IDS >> 3] >> (DIP_BLOCK_IDS & 7))
         return dip_fail(DIP_ECORRUPT, "its record is not laid out as it should be");
@@ -36,13 +33,27 @@ dip_status dip_block_open(dip_block *block, const void *bytes, size_t size, uint
     block->count = 0;
     for (int i = 0; i < DIP_BLOCK_BITMAP; i++)
         block->count += (unsigned)__builtin_popcount(present[i]);
-    block->payload_bytes = dip_in_left(&in);
-    block->payload = dip_in_take(&in, block->payload_bytes);
+    block->payload_bytes = dip_in_left(in);
+    block->payload = dip_in_take(in, block->payload_bytes);
     if (block->count == 0 ||
         (block->encoding == PLAIN && block->payload_bytes != halves_bytes(block)))
         return dip_fail(DIP_ECORRUPT, "its record has %zu bytes of vectors, expected %zu",
                         block->payload_bytes, halves_bytes(block));
     return DIP_OK;
+}
+
+dip_status dip_block_peek(dip_block *block, const void *bytes, size_t size)
+{
+    dip_in in;
+    dip_status status = dip_record_peek(&in, bytes, size, 'E', VERSION);
+    return status ? status : read_head(block, &in);
+}
+
+dip_status dip_block_open(dip_block *block, const void *bytes, size_t size, uint64_t number)
+{
+    dip_in in;
+    dip_status status = dip_record_open(&in, bytes, size, 'E', VERSION, number);
+    return status ? status : read_head(block, &in);
 }
 
 static dip_status unfold(const dip_block *block, uint8_t *out, dip_codec *codec)

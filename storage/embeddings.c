@@ -207,6 +207,18 @@ static dip_status copy_vectors(const lookup *l, const dip_block *block, const ch
     return DIP_OK;
 }
 
+/* Its checksum is computed once a snapshot. */
+static dip_status open_block(const lookup *l, const dip_txn *txn, dip_db set, dip_bytes value,
+                             uint64_t number, dip_block *block)
+{
+    dip_checked_record record = {dip_txn_snapshot(txn), set, number};
+    if (dip_checked_has(l->archive->checked, &record))
+        return dip_block_peek(block, value.data, value.size);
+    dip_status status = dip_block_open(block, value.data, value.size, number);
+    if (!status) dip_checked_add(l->archive->checked, &record);
+    return status;
+}
+
 /* n wanted ids of one block. */
 static dip_status read_block(const lookup *l, const dip_txn *txn, dip_db set, const wanted *list,
                              size_t n)
@@ -222,7 +234,7 @@ static dip_status read_block(const lookup *l, const dip_txn *txn, dip_db set, co
         for (size_t i = 0; !status && i < n; i++) status = missing(l, list[i].id, list[i].at);
         return status;
     }
-    status = dip_block_open(&block, value.data, value.size, number);
+    status = open_block(l, txn, set, value, number, &block);
     if (status) return damaged(status, l->name, number);
     if (block.dim != l->dim)
         return dip_fail(DIP_EMISMATCH, "'%s' has %u dimensions, %zu are asked for", l->name,

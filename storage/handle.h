@@ -4,6 +4,7 @@
 
 #include <diptych/archive.h>
 
+#include "storage/checked.h"
 #include "storage/codec.h"
 #include "storage/config.h"
 #include "storage/env.h"
@@ -25,6 +26,7 @@ struct dip_archive {
     dip_env *env;
     bool locked; /* we are the writer */
     dip_codec *codec;
+    dip_checked *checked; /* blocks of embeddings */
 
     pthread_mutex_t modality_lock; /* of declarations; readers go by the count */
     _Atomic(dip_modality_node *) modalities[DIP_MAX_MODALITIES];

@@ -11,16 +11,19 @@
 #define _GNU_SOURCE
 #include "server/crew.h"
 
+#include "core/clock.h"
 #include "core/mem.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { TICK_MS = 1000 };
+static const double LOOK = 50e-6; /* seconds */
 
 struct dip_crew {
     dip_crew_work work;
@@ -102,12 +105,20 @@ static void finish(dip_crew *crew, dip_job *job)
     if (!--crew->running) pthread_cond_broadcast(&crew->idle);
 }
 
+/* Who asks one thing after the other is back sooner than a thread falls asleep and is woken: look a moment before sleeping. */
+static void await_event(dip_crew *crew)
+{
+    struct epoll_event event;
+    for (double until = dip_seconds() + LOOK; dip_seconds() < until; sched_yield())
+        if (epoll_wait(crew->gate, &event, 1, 0) > 0) return;
+    epoll_wait(crew->gate, &event, 1, TICK_MS);
+}
+
 static void *serve(void *argument)
 {
     dip_crew *crew = argument;
-    struct epoll_event event;
     for (bool ended = false; !ended;) {
-        epoll_wait(crew->gate, &event, 1, TICK_MS);
+        await_event(crew);
         pthread_mutex_lock(&crew->lock);
         for (dip_job *job; (job = attend(crew));) {
             leave(crew);

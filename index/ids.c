@@ -111,8 +111,24 @@ void dip_id_table_fini(dip_id_table *table)
     *table = (dip_id_table){0};
 }
 
+size_t dip_id_table_copy(const dip_id_table *table, size_t first, size_t n, uint64_t *out)
+{
+    if (first >= table->live) return 0;
+    if (n > table->live - first) n = table->live - first;
+    if (table->sorted)
+        memcpy(out, table->sorted + first, n * sizeof *out);
+    else
+        dip_id_bits_copy(&table->bits, first, n, out);
+    return n;
+}
+
 uint32_t dip_id_table_find(const dip_id_table *table, uint64_t id)
 {
+    if (!table->sorted) {
+        dip_id_cursor cursor = {0, 0};
+        size_t row;
+        return dip_id_bits_find(&table->bits, &cursor, id, &row) ? (uint32_t)row : DIP_NO_LOCAL;
+    }
     size_t at = dip_ids_lower_bound(table->sorted, table->live, id);
     if (at == table->live || table->sorted[at] != id) return DIP_NO_LOCAL;
     return table->locals ? table->locals[at] : (uint32_t)at;
@@ -134,6 +150,15 @@ size_t dip_id_table_select(const dip_id_table *table, const uint64_t *wanted, si
                            uint32_t *locals)
 {
     size_t found = 0, at = 0;
+    if (!table->sorted) {
+        dip_id_cursor cursor = {0, 0};
+        for (size_t i = 0; i < n; i++) {
+            if (i && wanted[i] == wanted[i - 1]) continue;
+            if (dip_id_bits_find(&table->bits, &cursor, wanted[i], &at))
+                locals[found++] = (uint32_t)at;
+        }
+        return found;
+    }
     for (size_t i = 0; i < n && at < table->live; i++) {
         if (i && wanted[i] == wanted[i - 1]) continue;
         at = gallop(table, at, wanted[i]);
@@ -157,11 +182,25 @@ static size_t mark_few(const dip_id_table *table, const uint64_t *wanted, size_t
     return found;
 }
 
+static size_t mark_bits(const dip_id_bits *ids, const uint64_t *wanted, size_t n, uint64_t *bits)
+{
+    dip_id_cursor cursor = {0, 0};
+    size_t found = 0, row;
+    for (size_t i = 0; i < n; i++) {
+        if (i && wanted[i] == wanted[i - 1]) continue;
+        if (!dip_id_bits_find(ids, &cursor, wanted[i], &row)) continue;
+        dip_bit_set(bits, row);
+        found++;
+    }
+    return found;
+}
+
 /* Otherwise one step a row without a branch that depends on the ids: which rows are wanted has no pattern. */
 size_t dip_id_table_mark(const dip_id_table *table, const uint64_t *wanted, size_t n,
                          uint64_t *bits)
 {
     enum { FEW = 8 };
+    if (!table->sorted) return mark_bits(&table->bits, wanted, n, bits);
     if (n < table->live / FEW) return mark_few(table, wanted, n, bits);
     size_t found = 0, at = 0, i = 0;
     while (i < n && at < table->live) {

@@ -163,10 +163,9 @@ size_t dip_index_dim(const dip_index *index) { return index->view.layout.dim; }
 dip_engine dip_index_engine(const dip_index *index) { return index->ops->engine; }
 const char *dip_index_describe(const dip_index *index) { return index->describe; }
 
-const uint64_t *dip_index_ids(const dip_index *index, size_t *n)
+size_t dip_index_ids(const dip_index *index, size_t first, size_t n, uint64_t *ids)
 {
-    *n = index->table.live;
-    return index->table.sorted;
+    return dip_id_table_copy(&index->table, first, n, ids);
 }
 
 static int by_value(const void *a, const void *b)

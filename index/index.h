@@ -30,7 +30,7 @@ typedef enum dip_engine {
 /** What a candidate of the native engine is scored by. */
 typedef enum dip_refinement {
     DIP_REFINE_AUTO,
-    DIP_REFINE_INT8, /* dim + 2 bytes a vector */
+    DIP_REFINE_INT8, /* dim + 1 bytes a vector */
     DIP_REFINE_HALF  /* 2 dim bytes */
 } dip_refinement;
 
@@ -114,8 +114,8 @@ dip_status dip_index_update(const dip_index *base, const char *folder, const cha
                             const uint64_t *remove, size_t remove_count, const float *vectors,
                             const uint64_t *ids, size_t n);
 
-/** The ids that it holds, ascending; borrowed. */
-const uint64_t *dip_index_ids(const dip_index *index, size_t *n);
+/** Copies the ids that it holds from the `first` smallest on, ascending, n at most; returns their number. */
+size_t dip_index_ids(const dip_index *index, size_t first, size_t n, uint64_t *ids);
 
 enum {
     DIP_INDEX_MAX_POINTS = 16,

@@ -176,6 +176,31 @@ static dip_status one_round(training *t)
     return status;
 }
 
+float dip_lists_scale(const float *centroid, size_t dim)
+{
+    enum {
+        SPARE = 8
+    }; /* bits of a mantissa that stay 0, so that products with up to 127 are exact */
+    float largest = 1e-30F;
+    for (size_t j = 0; j < dim; j++) largest = fmaxf(largest, fabsf(centroid[j]));
+    uint32_t bits;
+    largest /= 127;
+    memcpy(&bits, &largest, sizeof bits);
+    bits = (bits + (1U << SPARE) - 1) >> SPARE << SPARE;
+    memcpy(&largest, &bits, sizeof bits);
+    return largest;
+}
+
+/* Centroids as an index keeps them, bytes with a scale, before anything is measured from them. */
+static void round_centroids(dip_lists *l)
+{
+    for (size_t i = 0; i < l->lists; i++) {
+        float *c = l->centroids + i * l->dim;
+        const float scale = dip_lists_scale(c, l->dim);
+        for (size_t j = 0; j < l->dim; j++) c[j] = scale * rintf(c[j] / scale);
+    }
+}
+
 /* The groups' centroids again, as the means of their lists'. */
 static void centre_groups(dip_lists *l)
 {
@@ -216,7 +241,6 @@ static dip_status train_one_level(training *t)
     if (!status)
         status =
             dip_faiss_cluster(t->sample, t->n, l->dim, l->lists, t->seed, l->centroids, t->name);
-    if (!status) centre_groups(l);
     return status;
 }
 
@@ -257,6 +281,10 @@ dip_status dip_lists_train(dip_lists *out, const dip_supply *supply, size_t list
     if (!status) status = tick(&t, 0);
     if (!status) status = take_sample(&t, supply);
     if (!status) status = out->groups > 1 ? train_two_levels(&t) : train_one_level(&t);
+    if (!status) {
+        round_centroids(out);
+        centre_groups(out);
+    }
     dip_free_aligned(t.sample);
     dip_free(t.nearest);
     dip_free(t.group_start);

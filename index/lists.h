@@ -16,7 +16,8 @@
 
 typedef struct dip_lists {
     size_t dim, lists, groups;
-    float *centroids;       /* (lists, dim), group after group */
+    float *
+        centroids; /* (lists, dim), group after group; those trained here are scales times whole numbers to 127 */
     float *group_centroids; /* (groups, dim) */
     uint32_t *group_first;  /* (groups + 1) */
 } dip_lists;
@@ -33,6 +34,12 @@ dip_status dip_lists_train(dip_lists *out, const dip_supply *supply, size_t list
 dip_status dip_lists_copy(dip_lists *out, const float *centroids, size_t lists, size_t dim,
                           const uint32_t *first, size_t groups);
 void dip_lists_fini(dip_lists *lists);
+
+/**
+ * The step in which a centroid's components are whole numbers from -127 to 127. That of a centroid made of such is its own, and
+ * the products are exact.
+ */
+float dip_lists_scale(const float *centroid, size_t dim);
 
 /** nearest[i]: the list of vector i. On all threads; the bits do not depend on their number. */
 dip_status dip_lists_assign(const dip_lists *lists, const float *vectors, size_t n,

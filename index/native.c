@@ -72,7 +72,7 @@ static dip_status join_rows(dip_index *index, dip_native *native, const char *pa
     native->ids = dip_alloc((count + 1) * sizeof *native->ids);
     native->removed = dip_calloc(dip_bit_words(count) + 1, sizeof *native->removed);
     if (!native->ids || !native->removed) return DIP_ENOMEM;
-    memcpy(native->ids, native->segment.ids, base * sizeof *native->ids);
+    dip_segment_ids(&native->segment, 0, base, native->ids);
     if (d->layout.count) memcpy(native->ids + base, d->ids, d->layout.count * sizeof *native->ids);
     memcpy(native->removed, d->removed, dip_bit_words(base) * sizeof *native->removed);
     return dip_id_table_init(&index->table, native->ids, native->removed, count, d->layout.live,
@@ -93,8 +93,11 @@ static dip_status open_files(dip_index *index, dip_native *native, const char *p
                                       .nprobe = g->shape.nprobe,
                                       .depth = g->shape.depth,
                                       .seed = g->shape.seed};
-    index->table = (dip_id_table){
-        .ids = g->ids, .count = g->shape.count, .live = g->shape.count, .sorted = g->ids};
+    index->table = (dip_id_table){.ids = g->ids,
+                                  .bits = g->id_bits,
+                                  .count = g->shape.count,
+                                  .live = g->shape.count,
+                                  .sorted = g->ids};
     if (dip_file_exists(delta)) {
         status = open_delta(native, delta);
         return status ? status : join_rows(index, native, delta);

@@ -1,8 +1,8 @@
 /**
  * The native engine: FAISS trains an IVF-PQ index, we scan it (segment.h).
  *
- * A search ranks the groups of lists by their centroids and the lists of the nearest groups by theirs as bytes,
- * re-ranks a shortlist by the float32 centroids, scans the 4-bit codes of the nprobe nearest lists, and scores the
+ * A search ranks the groups of lists by their centroids and the lists of the nearest groups by theirs, with the query as
+ * bytes, re-ranks a shortlist with the query as it is, scans the 4-bit codes of the nprobe nearest lists, and scores the
  * best of what it found by the refinement vectors. |q - c - r|^2 = 2 - 2 (q.c + q.r - term), so one table a query does.
  *
  * Vectors that come later stand in `<name>.delta` (layout.h) with their float32 values, and every search compares all of
@@ -20,11 +20,13 @@
 /** Memory of one search at work; kept between searches. */
 typedef struct dip_native_scratch {
     struct dip_native_scratch *next;
-    int8_t *values; /* the query as bytes, padded to whole steps */
+    int8_t *values;   /* the query as bytes, padded to whole steps */
+    int8_t *centroid; /* of a list, likewise */
     uint8_t *tables;
     float *entries;  /* the tables before they are bytes */
     uint32_t *order; /* the chosen groups, then the chosen lists */
     float *products; /* query times centroid of each probed list */
+    uint32_t *gaps;  /* from a place to its slot, likewise */
     dip_native_candidate *found;
     size_t room; /* of found */
 } dip_native_scratch;

@@ -9,7 +9,6 @@
  */
 #include "index/native.h"
 
-#include "core/half.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "index/best.h"
@@ -43,10 +42,12 @@ void dip_native_scratch_free(dip_native_scratch *s)
 {
     if (!s) return;
     dip_free_aligned(s->values);
+    dip_free_aligned(s->centroid);
     dip_free_aligned(s->tables);
     dip_free_aligned(s->entries);
     dip_free(s->order);
     dip_free(s->products);
+    dip_free(s->gaps);
     dip_free(s->found);
     dip_free(s);
 }
@@ -61,11 +62,14 @@ static dip_native_scratch *scratch_new(const dip_segment_shape *shape)
     if (!s) return NULL;
     size_t codes = rounded(shape->code_count, DIP_NATIVE_GROUP);
     s->values = dip_alloc_aligned(rounded(shape->dim, 4));
+    s->centroid = dip_alloc_aligned(rounded(shape->dim, 4));
     s->tables = dip_alloc_aligned(codes / DIP_NATIVE_GROUP * DIP_NATIVE_TABLE);
     s->entries = dip_alloc_aligned(codes * 16 * sizeof *s->entries);
     s->order = dip_alloc(shape->lists * sizeof *s->order);
     s->products = dip_alloc(shape->lists * sizeof *s->products);
-    if (s->values && s->tables && s->entries && s->order && s->products) return s;
+    s->gaps = dip_alloc(shape->lists * sizeof *s->gaps);
+    if (s->values && s->centroid && s->tables && s->entries && s->order && s->products && s->gaps)
+        return s;
     dip_native_scratch_free(s);
     return NULL;
 }
@@ -179,12 +183,20 @@ static size_t choose_groups(job *j)
     return count;
 }
 
-/* The nprobe nearest lists to the front of s->found, nearest first; their products with the query. */
+/* Product of a query with the centroid of a list. */
+static float list_product(const dip_native *native, dip_native_scratch *s, const float *query,
+                          uint32_t list)
+{
+    const dip_segment *g = &native->segment;
+    const float scale = dip_segment_centroid(g, list, s->centroid);
+    return scale * native->kernel->dot_int8(query, s->centroid, g->shape.dim);
+}
+
+/* The nprobe nearest lists to s->order, nearest first, and what is to be known of each. */
 static void choose_lists(job *j)
 {
     const dip_segment *g = &j->native->segment;
-    const dip_native_kernel *kernel = j->native->kernel;
-    size_t dim = g->shape.dim, wanted = j->nprobe + j->nprobe / 4 + SHORTLIST_MORE;
+    size_t wanted = j->nprobe + j->nprobe / 4 + SHORTLIST_MORE;
     size_t groups = choose_groups(j);
     float threshold = -FLT_MAX;
     j->found = 0;
@@ -195,25 +207,24 @@ static void choose_lists(job *j)
             gather_lists(j, &g->coarse, g->group_first[j->s->order[i]],
                          g->group_first[j->s->order[i] + 1], wanted, &threshold);
     shrink(j, wanted, &threshold);
-    for (size_t i = 0; i < j->found; i++)
-        for (size_t at = 0; at < dim; at += LINE / sizeof(float))
-            __builtin_prefetch(g->centroids + j->s->found[i].slot * dim + at);
     for (size_t i = 0; i < j->found; i++) {
         dip_native_candidate *c = &j->s->found[i];
-        c->score =
-            kernel->dot(j->query, g->centroids + c->slot * dim, dim) + g->coarse.biases[c->slot];
+        c->score = list_product(j->native, j->s, j->query, c->slot) + g->coarse.biases[c->slot];
     }
     dip_best_sort(j->s->found, j->found);
     j->nprobe = smaller(j->nprobe, j->found);
     for (size_t i = 0; i < j->nprobe; i++) {
         const dip_native_candidate *c = &j->s->found[i];
+        const dip_segment_list *list = &g->lists[c->slot];
+        j->s->order[i] = c->slot;
         j->s->products[i] = c->score - g->coarse.biases[c->slot];
+        j->s->gaps[i] = list->block * DIP_NATIVE_BLOCK - list->place;
     }
 }
 
-static const uint8_t *record(const dip_segment *g, size_t slot, size_t stride)
+static const uint8_t *record(const dip_segment *g, size_t place, size_t stride)
 {
-    return g->refinement + slot * stride;
+    return g->refinement + place * stride;
 }
 
 /* Product of the query with the decoded codes of a slot; `entries`: (codes, 16). */
@@ -233,24 +244,31 @@ static float decoded(const dip_segment *g, const float *entries, size_t slot)
 
 /* Score by refinement; `product`: of the query with the centroid of the slot's list and the lows of the tables. */
 static float refined(const dip_native *native, const float *query, const float *entries,
-                     size_t slot, float product)
+                     size_t slot, size_t place, float product)
 {
     const dip_segment *g = &native->segment;
     size_t dim = g->shape.dim;
-    const uint8_t *bytes = record(g, slot, dip_segment_refine_bytes(&g->shape));
+    const uint8_t *bytes = record(g, place, dip_segment_refine_bytes(&g->shape));
     if (g->shape.refinement == DIP_REFINE_HALF)
         return native->kernel->dot_half(query, (const uint16_t *)(const void *)bytes, dim);
-    uint16_t scale;
-    memcpy(&scale, bytes + rounded(dim, 2), sizeof scale);
     return product + decoded(g, entries, slot) +
-           dip_half_value(scale) * native->kernel->dot_int8(query, (const int8_t *)bytes, dim);
+           dip_scale_value(bytes[dim]) *
+               native->kernel->dot_int8(query, (const int8_t *)bytes, dim);
 }
 
-/* The id is looked up for those only that get in. */
-static void push(dip_topk *top, float score, const uint64_t *ids, size_t row)
+static void push(dip_topk *top, float score, uint64_t id)
 {
     if (dip_topk_full(top) && score < top->entries[0].score) return;
-    dip_topk_push(top, score, ids[row]);
+    dip_topk_push(top, score, id);
+}
+
+/* Rows of the segment to ids, which have the same order. */
+static void name_hits(const job *j, dip_topk *top)
+{
+    const dip_segment *g = &j->native->segment;
+    for (size_t i = 0; j->cold && i < top->size; i++) dip_segment_expect_id(g, top->entries[i].id);
+    for (size_t i = 0; i < top->size; i++)
+        top->entries[i].id = dip_segment_id(g, top->entries[i].id);
 }
 
 /* Every vector of the delta that can be a hit. */
@@ -261,7 +279,8 @@ static void scan_delta(job *j, dip_topk *top)
     size_t base = j->native->segment.shape.count, dim = j->native->segment.shape.dim;
     for (size_t i = 0; i < d->layout.count; i++) {
         if (bits && !dip_bit(bits, base + i)) continue;
-        push(top, j->native->kernel->dot(j->query, d->vectors + i * dim, dim), d->ids, i);
+        float score = j->native->kernel->dot(j->query, d->vectors + i * dim, dim);
+        push(top, score, d->ids[i]);
     }
 }
 
@@ -272,31 +291,53 @@ static float bar_of(const job *j, const dip_topk *top)
     return top->entries[0].score - j->margin;
 }
 
+/* Where a candidate's refinement stands; not below the count if the codes of an empty slot are damaged. */
+static size_t place_of(const job *j, const dip_native_candidate *c)
+{
+    return c->slot - j->s->gaps[c->probe];
+}
+
+/* The row of a candidate; UINT32_MAX if it is none, because of damage. */
+static uint32_t row_of(const job *j, const dip_native_candidate *c)
+{
+    const dip_segment *g = &j->native->segment;
+    const size_t place = place_of(j, c);
+    const uint32_t row = place < g->shape.count ? dip_segment_row(g, place) : UINT32_MAX;
+    return row < g->shape.count ? row : UINT32_MAX;
+}
+
+static void prefetch_candidate(const job *j, const dip_native_candidate *c, size_t stride)
+{
+    const dip_segment *g = &j->native->segment;
+    const size_t place = place_of(j, c);
+    const uint8_t *bytes = record(g, place, stride);
+    if (j->cold && place < g->shape.count) dip_file_expect(bytes, stride);
+    for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
+    __builtin_prefetch(bytes + stride - 1);
+    __builtin_prefetch(g->rows + place * g->row_width);
+}
+
 /* Scores the candidates first .. end - 1 that may still be among the best. */
 static void refine(job *j, size_t first, size_t end, float base, dip_topk *top)
 {
-    const dip_segment *g = &j->native->segment;
-    size_t stride = dip_segment_refine_bytes(&g->shape), kept = first;
+    size_t stride = dip_segment_refine_bytes(&j->native->segment.shape), kept = first;
     dip_native_candidate *c = j->s->found;
     float bar = bar_of(j, top);
     for (size_t i = first; i < end; i++) {
         if (c[i].score < bar) continue;
         c[kept++] = c[i];
-        const uint8_t *bytes = record(g, c[i].slot, stride);
-        if (j->cold) dip_file_expect(bytes, stride);
-        for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
-        __builtin_prefetch(bytes + stride - 1);
-        __builtin_prefetch(&g->rows[c[i].slot]);
+        prefetch_candidate(j, &c[i], stride);
     }
     for (size_t i = first; i < kept; i++) {
-        uint32_t row = g->rows[c[i].slot];
-        if (row >= g->shape.count) continue;
-        float product = j->s->products[c[i].probe] + base;
-        push(top, refined(j->native, j->query, j->s->entries, c[i].slot, product), g->ids, row);
+        uint32_t row = row_of(j, &c[i]);
+        if (row == UINT32_MAX) continue;
+        const float product = j->s->products[c[i].probe] + base;
+        const size_t place = place_of(j, &c[i]);
+        push(top, refined(j->native, j->query, j->s->entries, c[i].slot, place, product), row);
     }
 }
 
-/* Drops the candidates from `first` on that cannot be hits; a row out of range is damage, and no hit either. */
+/* Drops the candidates from `first` on that cannot be hits. */
 static void drop_forbidden(job *j, size_t first)
 {
     const dip_id_table *table = &j->index->table;
@@ -304,9 +345,8 @@ static void drop_forbidden(job *j, size_t first)
     dip_native_candidate *c = j->s->found;
     size_t kept = first;
     for (size_t i = first; i < j->found; i++) {
-        uint32_t row = j->native->segment.rows[c[i].slot];
-        if (row < j->native->segment.shape.count &&
-            (bits ? dip_bit(bits, row) : !dip_bit(table->removed, row)))
+        uint32_t row = row_of(j, &c[i]);
+        if (row != UINT32_MAX && (bits ? dip_bit(bits, row) : !dip_bit(table->removed, row)))
             c[kept++] = c[i];
     }
     j->found = kept;
@@ -345,11 +385,11 @@ static void scan_lists(job *j, const dip_native_levels *levels, dip_topk *top)
                           .unit = levels->unit};
     j->found = 0;
     for (size_t i = 0; i < j->nprobe; i++) {
-        size_t end = g->first_block[lists[i] + 1];
-        size_t next = g->first_block[lists[i + 1 < j->nprobe ? i + 1 : i]];
+        size_t end = g->lists[lists[i] + 1].block;
+        size_t next = g->lists[lists[i + 1 < j->nprobe ? i + 1 : i]].block;
         run.base = j->s->products[i] + levels->base;
         run.probe = (uint32_t)i;
-        for (run.block = g->first_block[lists[i]]; run.block < end; run.block += run.blocks) {
+        for (run.block = g->lists[lists[i]].block; run.block < end; run.block += run.blocks) {
             run.blocks = smaller(end - run.block, RUN);
             run.ahead = run.block + run.blocks < end ? run.block + run.blocks : next;
             size_t before = j->found;
@@ -369,6 +409,7 @@ static size_t finish(job *j, size_t query, float base, dip_topk *top)
     float threshold = -FLT_MAX;
     digest(j, base, top, &threshold);
     refine(j, 0, j->found, base, top);
+    name_hits(j, top);
     scan_delta(j, top);
     size_t hits = top->size;
     dip_topk_finish(top, r->k, r->ids + query * r->k, r->scores + query * r->k);
@@ -382,16 +423,23 @@ static size_t room_for(const job *j)
     return larger(larger(shortlist, groups), 2 * j->fetch + 2 * RUN * DIP_NATIVE_BLOCK);
 }
 
+static void expect_places(const dip_segment *g, uint32_t list)
+{
+    const dip_segment_list *at = &g->lists[list];
+    const size_t count = at[1].place - at[0].place;
+    dip_file_expect(g->rows + (size_t)at->place * g->row_width, count * g->row_width);
+}
+
 static void expect_list(const dip_segment *g, uint32_t list)
 {
-    size_t first = g->first_block[list], blocks = g->first_block[list + 1] - first;
-    size_t bytes = dip_segment_block_bytes(&g->shape);
+    const dip_segment_list *at = &g->lists[list];
+    const size_t first = at[0].block, blocks = at[1].block - first;
+    const size_t bytes = dip_segment_block_bytes(&g->shape);
     if (!blocks) return;
     dip_file_expect(g->codes + first * bytes, blocks * bytes);
     dip_file_expect(g->terms + first * DIP_NATIVE_BLOCK,
                     blocks * DIP_NATIVE_BLOCK * sizeof *g->terms);
-    dip_file_expect(g->rows + first * DIP_NATIVE_BLOCK,
-                    blocks * DIP_NATIVE_BLOCK * sizeof *g->rows);
+    expect_places(g, list);
 }
 
 static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
@@ -403,9 +451,8 @@ static dip_status search_once(job *j, size_t query, dip_topk *top, size_t *hits)
     query_to_bytes(j, g->shape.dim);
     choose_lists(j);
     for (size_t i = 0; i < j->nprobe; i++) {
-        uint32_t list = j->s->order[i] = j->s->found[i].slot;
         const uint8_t *codes_of =
-            g->codes + g->first_block[list] * dip_segment_block_bytes(&g->shape);
+            g->codes + g->lists[j->s->order[i]].block * dip_segment_block_bytes(&g->shape);
         for (size_t at = 0; at < 4 * LINE; at += LINE) __builtin_prefetch(codes_of + at);
     }
     for (size_t i = 0; j->cold && i < j->nprobe; i++) expect_list(g, j->s->order[i]);
@@ -492,88 +539,108 @@ dip_status dip_native_search(const dip_index *index, const dip_request *request)
     return dip_parallel_for((request->nq + QUERY_BLOCK - 1) / QUERY_BLOCK, run_block, &w);
 }
 
-/* The list that a block is of. */
-static uint32_t list_of(const dip_segment *g, uint32_t block)
-{
-    uint32_t low = 0, high = g->shape.lists;
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (g->first_block[middle] <= block)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
+/* ---- rows by themselves ---- */
 
-static void prefetch_slot(const dip_segment *g, size_t slot)
+typedef struct found_row {
+    uint32_t list, place;
+} found_row;
+
+enum { ROWS = 256 }; /* that are looked for before they are scored */
+
+static void prefetch_row(const dip_segment *g, const found_row *row)
 {
     size_t stride = dip_segment_refine_bytes(&g->shape), block = dip_segment_block_bytes(&g->shape);
-    const uint8_t *bytes = record(g, slot, stride);
+    const uint8_t *bytes = record(g, row->place, stride);
     for (size_t at = 0; at < stride; at += LINE) __builtin_prefetch(bytes + at);
     __builtin_prefetch(bytes + stride - 1);
     if (g->shape.refinement == DIP_REFINE_HALF) return;
-    bytes = g->codes + slot / DIP_NATIVE_BLOCK * block;
+    bytes = g->codes + dip_segment_slot(g, row->list, row->place) / DIP_NATIVE_BLOCK * block;
     for (size_t at = 0; at < block; at += LINE) __builtin_prefetch(bytes + at);
 }
 
-/* Asks for all that the rows' scores are made of, so that the disk serves many places at once. */
+/* Asks for all that says where rows are, so that the disk serves many places at once. */
 static void expect_rows(const dip_segment *g, const uint32_t *rows, size_t n)
 {
-    size_t stride = dip_segment_refine_bytes(&g->shape), block = dip_segment_block_bytes(&g->shape);
-    size_t slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK;
     for (size_t i = 0; i < n; i++)
-        if (rows[i] < g->shape.count) dip_file_expect(&g->slots[rows[i]], sizeof *g->slots);
+        if (rows[i] < g->shape.count)
+            dip_file_expect(g->row_lists + (size_t)rows[i] * g->list_width, g->list_width);
     for (size_t i = 0; i < n; i++) {
-        if (rows[i] >= g->shape.count || g->slots[rows[i]] >= slots) continue;
-        size_t slot = g->slots[rows[i]];
-        dip_file_expect(record(g, slot, stride), stride);
-        if (g->shape.refinement != DIP_REFINE_HALF)
-            dip_file_expect(g->codes + slot / DIP_NATIVE_BLOCK * block, block);
+        if (rows[i] >= g->shape.count) continue;
+        const uint32_t list = dip_packed_get(g->row_lists, g->list_width, rows[i]);
+        if (list < g->shape.lists) expect_places(g, list);
     }
 }
 
+/* The same for what their scores are made of. */
+static void expect_vector(const dip_segment *g, const found_row *row)
+{
+    size_t stride = dip_segment_refine_bytes(&g->shape), block = dip_segment_block_bytes(&g->shape);
+    dip_file_expect(record(g, row->place, stride), stride);
+    if (g->shape.refinement == DIP_REFINE_HALF) return;
+    const size_t slot = dip_segment_slot(g, row->list, row->place);
+    dip_file_expect(g->codes + slot / DIP_NATIVE_BLOCK * block, block);
+}
+
+/* Where rows are; those of the delta are passed over. */
+static dip_status find_rows(const dip_segment *g, const uint32_t *rows, size_t n, bool cold,
+                            found_row *out)
+{
+    if (cold) expect_rows(g, rows, n);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] >= g->shape.count) continue;
+        dip_status status = dip_segment_find(g, rows[i], &out[i].list, &out[i].place);
+        if (status) return status;
+        if (cold) expect_vector(g, &out[i]);
+    }
+    return DIP_OK;
+}
+
+static float score_row(dip_native *native, dip_native_scratch *s, const float *query,
+                       const found_row *row, float base)
+{
+    const dip_segment *g = &native->segment;
+    const size_t slot = dip_segment_slot(g, row->list, row->place);
+    if (g->shape.refinement != DIP_REFINE_HALF) base += list_product(native, s, query, row->list);
+    return refined(native, query, s->entries, slot, row->place, base);
+}
+
+/* At most ROWS rows. */
 static dip_status score_rows(dip_native *native, dip_native_scratch *s, const float *query,
-                             const uint32_t *rows, size_t n, float *scores)
+                             float base, const uint32_t *rows, size_t n, bool cold, float *scores)
 {
     enum { AHEAD = 4 };
     const dip_segment *g = &native->segment;
-    size_t dim = g->shape.dim, slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK;
-    size_t codes = g->shape.code_count;
-    dip_native_levels levels = {0, 0};
-    if (g->shape.refinement != DIP_REFINE_HALF)
-        levels =
-            native->kernel->tables(query, g->codebook, codes, dim / codes, s->entries, s->tables);
-    for (size_t i = 0; i < n + AHEAD; i++) {
-        if (i < n && rows[i] < g->shape.count && g->slots[rows[i]] < slots)
-            prefetch_slot(g, g->slots[rows[i]]);
+    const size_t dim = g->shape.dim, count = g->shape.count;
+    found_row found[ROWS];
+    dip_status status = find_rows(g, rows, n, cold, found);
+    for (size_t i = 0; i < n + AHEAD && !status; i++) {
+        if (i < n && rows[i] < count) prefetch_row(g, &found[i]);
         if (i < AHEAD) continue;
-        uint32_t row = rows[i - AHEAD];
-        if (row >= g->shape.count) {
-            const float *later = native->delta.vectors + (row - g->shape.count) * dim;
-            scores[i - AHEAD] = native->kernel->dot(query, later, dim);
-            continue;
-        }
-        uint32_t slot = g->slots[row];
-        if (slot >= slots)
-            return dip_fail(DIP_ECORRUPT, "an index names slot %u of %zu; run diptych index again",
-                            slot, slots);
-        uint32_t list = list_of(g, slot / DIP_NATIVE_BLOCK);
-        float product = native->kernel->dot(query, g->centroids + list * dim, dim) + levels.base;
-        scores[i - AHEAD] = refined(native, query, s->entries, slot, product);
+        const size_t row = rows[i - AHEAD];
+        scores[i - AHEAD] =
+            row < count
+                ? score_row(native, s, query, &found[i - AHEAD], base)
+                : native->kernel->dot(query, native->delta.vectors + (row - count) * dim, dim);
     }
-    return DIP_OK;
+    return status;
 }
 
 dip_status dip_native_row_scores(const dip_index *index, const float *query, const uint32_t *rows,
                                  size_t n, float *scores)
 {
     dip_native *native = index->state;
+    const dip_segment_shape *shape = &native->segment.shape;
     bool cold;
     dip_native_scratch *s = take(native, &cold);
     if (!s) return DIP_ENOMEM;
-    if (cold) expect_rows(&native->segment, rows, n);
-    dip_status status = score_rows(native, s, query, rows, n, scores);
+    dip_native_levels levels = {0, 0};
+    if (shape->refinement != DIP_REFINE_HALF)
+        levels = native->kernel->tables(query, native->segment.codebook, shape->code_count,
+                                        shape->dim / shape->code_count, s->entries, s->tables);
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < n && !status; i += ROWS)
+        status = score_rows(native, s, query, levels.base, rows + i, smaller(n - i, ROWS), cold,
+                            scores + i);
     give_back(native, s);
     return status;
 }

@@ -26,8 +26,8 @@ enum {
 /* The rows of the new index, ascending by id, and where each comes from. */
 typedef struct row {
     uint64_t id;
-    uint32_t slot;       /* of the segment */
-    const float *vector; /* of a delta or of the change; NULL: it stands in the slot */
+    uint32_t list, place; /* in the segment */
+    const float *vector;  /* of a delta or of the change; NULL: it stands in that place */
 } row;
 
 typedef struct draft {
@@ -63,9 +63,9 @@ static dip_status collect(draft *d)
     if (!d->fresh || !d->removed) return DIP_ENOMEM;
     for (size_t i = 0; i < delta->layout.count; i++)
         if (!leaves(c, delta->ids[i]))
-            d->fresh[d->fresh_count++] = (row){delta->ids[i], 0, delta->vectors + i * dim};
+            d->fresh[d->fresh_count++] = (row){delta->ids[i], 0, 0, delta->vectors + i * dim};
     for (size_t i = 0; i < c->n; i++)
-        d->fresh[d->fresh_count++] = (row){c->ids[i], 0, c->vectors + i * dim};
+        d->fresh[d->fresh_count++] = (row){c->ids[i], 0, 0, c->vectors + i * dim};
     if (d->fresh_count) qsort(d->fresh, d->fresh_count, sizeof *d->fresh, by_id);
     if (d->native->removed) memcpy(d->removed, d->native->removed, words * sizeof *d->removed);
     for (size_t i = base; i < words * 64; i++) d->removed[i / 64] &= ~(UINT64_C(1) << i % 64);
@@ -118,37 +118,54 @@ static dip_status link_segment(const dip_segment *g, const char *from, const cha
 /* ---- a new segment ---- */
 
 /* All rows that stay, in the order of their ids; *count is their number. */
-static row *merge_rows(const draft *d, size_t *count)
+static dip_status merge_rows(const draft *d, row **out, size_t *count)
 {
+    enum { BLOCK = 1024 };
     const dip_segment *g = &d->native->segment;
-    size_t base = g->shape.count, at = 0, n = 0;
-    row *rows = dip_alloc((base - d->gone + d->fresh_count + 1) * sizeof *rows);
-    if (!rows) return NULL;
-    for (size_t i = 0; i < base; i++) {
+    const size_t base = g->shape.count;
+    uint64_t ids[BLOCK];
+    size_t at = 0, n = 0;
+    dip_status status = DIP_OK;
+    row *rows = *out = dip_alloc((base - d->gone + d->fresh_count + 1) * sizeof *rows);
+    if (!rows) return DIP_ENOMEM;
+    for (size_t i = 0; i < base && !status; i++) {
+        if (i % BLOCK == 0) dip_segment_ids(g, i, base - i < BLOCK ? base - i : BLOCK, ids);
         if (dip_bit(d->removed, i)) continue;
-        while (at < d->fresh_count && d->fresh[at].id < g->ids[i]) rows[n++] = d->fresh[at++];
-        rows[n++] = (row){g->ids[i], g->slots[i], NULL};
+        while (at < d->fresh_count && d->fresh[at].id < ids[i % BLOCK]) rows[n++] = d->fresh[at++];
+        row *stays = &rows[n++];
+        *stays = (row){.id = ids[i % BLOCK]};
+        status = dip_segment_find(g, (uint32_t)i, &stays->list, &stays->place);
     }
-    while (at < d->fresh_count) rows[n++] = d->fresh[at++];
+    while (at < d->fresh_count && !status) rows[n++] = d->fresh[at++];
     *count = n;
-    return rows;
+    return status;
 }
 
 static dip_status copy_lists(const dip_segment *g, dip_coded *c)
 {
-    size_t dim = g->shape.dim, book = dim * 16 * sizeof(float);
-    dip_status status = dip_lists_copy(&c->lists, g->centroids, g->shape.lists, dim, g->group_first,
-                                       g->shape.groups);
+    const size_t dim = g->shape.dim, book = dim * 16 * sizeof(float);
+    float *centroids = dip_alloc((size_t)g->shape.lists * dim * sizeof *centroids);
+    int8_t *bytes = dip_alloc(g->coarse.steps * 4);
     c->code_count = g->shape.code_count;
     c->codebook = dip_alloc_aligned(book);
-    if (status || !c->codebook) return DIP_ENOMEM;
-    memcpy(c->codebook, g->codebook, book);
-    return DIP_OK;
+    dip_status status = centroids && bytes && c->codebook ? DIP_OK : DIP_ENOMEM;
+    for (uint32_t l = 0; l < g->shape.lists && !status; l++) {
+        const float scale = dip_segment_centroid(g, l, bytes);
+        for (size_t j = 0; j < dim; j++) centroids[l * dim + j] = scale * (float)bytes[j];
+    }
+    if (!status) memcpy(c->codebook, g->codebook, book);
+    if (!status)
+        status = dip_lists_copy(&c->lists, centroids, g->shape.lists, dim, g->group_first,
+                                g->shape.groups);
+    dip_free(centroids);
+    dip_free(bytes);
+    return status;
 }
 
-/* Codes of a slot into a row of codes. */
-static void unpack_codes(const dip_segment *g, size_t slot, uint8_t *out, size_t code_bytes)
+/* Codes of a row into a row of codes. */
+static void unpack_codes(const dip_segment *g, const row *from, uint8_t *out, size_t code_bytes)
 {
+    const size_t slot = dip_segment_slot(g, from->list, from->place);
     const uint8_t *codes = g->codes + slot / DIP_NATIVE_BLOCK * dip_segment_block_bytes(&g->shape) +
                            slot % DIP_NATIVE_BLOCK;
     for (size_t i = 0; i < code_bytes; i++) out[i] = codes[i * DIP_NATIVE_BLOCK];
@@ -157,33 +174,21 @@ static void unpack_codes(const dip_segment *g, size_t slot, uint8_t *out, size_t
 /* Lists and codes of all rows: `c` comes with those of the fresh vectors in their order. */
 static dip_status join_codes(const dip_segment *g, dip_coded *c, const row *rows, size_t n)
 {
-    size_t slots = (size_t)g->shape.blocks * DIP_NATIVE_BLOCK, fresh = 0;
+    size_t fresh = 0;
     uint32_t *list = dip_alloc((n + 1) * sizeof *list);
-    uint32_t *list_of = dip_alloc((g->shape.blocks + 1) * sizeof *list_of);
     uint8_t *codes = dip_calloc(n + 1, c->code_bytes);
-    dip_status status = list && list_of && codes ? DIP_OK : DIP_ENOMEM;
-    for (uint32_t l = 0; l < g->shape.lists && !status; l++)
-        for (uint32_t b = g->first_block[l]; b < g->first_block[l + 1]; b++) list_of[b] = l;
-    for (size_t i = 0; i < n && !status; i++) {
-        uint8_t *out = codes + i * c->code_bytes;
-        if (rows[i].vector) {
-            list[i] = c->list[fresh];
-            memcpy(out, c->codes + fresh * c->code_bytes, c->code_bytes);
-            fresh++;
-        } else if (rows[i].slot >= slots) {
-            status =
-                dip_fail(DIP_ECORRUPT, "a segment names slot %u of %zu; run diptych index again",
-                         rows[i].slot, slots);
-        } else {
-            list[i] = list_of[rows[i].slot / DIP_NATIVE_BLOCK];
-            unpack_codes(g, rows[i].slot, out, c->code_bytes);
-        }
-    }
-    dip_free(list_of);
-    if (status) {
+    if (!list || !codes) {
         dip_free(list);
         dip_free(codes);
-        return status;
+        return DIP_ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *out = codes + i * c->code_bytes;
+        list[i] = rows[i].vector ? c->list[fresh] : rows[i].list;
+        if (rows[i].vector)
+            memcpy(out, c->codes + fresh++ * c->code_bytes, c->code_bytes);
+        else
+            unpack_codes(g, &rows[i], out, c->code_bytes);
     }
     dip_free(c->list);
     dip_free(c->codes);
@@ -201,7 +206,7 @@ static dip_status fill_shelves(const dip_segment *g, const dip_coded *c, const r
     for (size_t i = 0; i < c->n && !status; i++)
         status = rows[i].vector ? dip_shelves_add(shelves, c, rows[i].vector, i, 1)
                                 : dip_shelves_put(shelves, c->list[i], (uint32_t)i,
-                                                  g->refinement + rows[i].slot * shelves->stride);
+                                                  g->refinement + rows[i].place * shelves->stride);
     return status;
 }
 
@@ -227,9 +232,10 @@ static dip_status compact(const draft *d, const char *path)
     size_t n = 0;
     dip_coded coded = {.code_count = 0};
     dip_shelves shelves = {.count = 0};
-    row *rows = merge_rows(d, &n);
+    row *rows = NULL;
+    dip_status status = merge_rows(d, &rows, &n);
     uint64_t *ids = dip_alloc((n + 1) * sizeof *ids);
-    dip_status status = rows && ids ? code_rows(d, &coded, rows, n) : DIP_ENOMEM;
+    if (!status) status = ids ? code_rows(d, &coded, rows, n) : DIP_ENOMEM;
     for (size_t i = 0; i < n && !status; i++) ids[i] = rows[i].id;
     if (!status)
         status = dip_shelves_init(&shelves, d->change->folder, g->shape.refinement, n,

@@ -1,7 +1,7 @@
 /*
  * Recipes: steps from the best to the smallest, each tried against the memory; see recipe.h.
  *
- * The size of a native index is that of its file (segment.h), with half a block a list left empty on average.
+ * The size of a native index is that of its file (segment.h), with half a block a list left empty on average and ids that follow each other.
  */
 #include "index/recipe.h"
 
@@ -65,7 +65,8 @@ static void estimate(dip_index_plan *plan, size_t n, size_t dim)
                                .code_count = r->code_count,
                                .refinement = r->refinement,
                                .blocks = (uint32_t)(n / DIP_NATIVE_BLOCK + r->lists / 2 + 1),
-                               .count = n};
+                               .count = n,
+                               .last_id = n ? n - 1 : 0};
     switch (r->engine) {
     case DIP_ENGINE_NATIVE:
         plan->disk = dip_segment_layout(&shape, offsets, bytes);

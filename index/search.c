@@ -45,7 +45,10 @@ static dip_status search_one(const dip_index *index, const dip_request *r, size_
     while ((n = next_rows(index, &r->rows, &at, rows)) > 0) {
         dip_status status = index->ops->scores(index, r->queries + query * dim, rows, n, scores);
         if (status) return status;
-        for (size_t i = 0; i < n; i++) dip_topk_push(&top, scores[i], index->table.ids[rows[i]]);
+        for (size_t i = 0; i < n; i++) {
+            if (dip_topk_full(&top) && scores[i] < top.entries[0].score) continue;
+            dip_topk_push(&top, scores[i], dip_id_table_at(&index->table, rows[i]));
+        }
     }
     dip_topk_finish(&top, r->k, r->ids + query * r->k, r->scores + query * r->k);
     return DIP_OK;

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1, HASHED_HEADER = 448, PAGE = 4096, CHUNK = 1 << 20 };
+enum { VERSION = 2, HASHED_HEADER = 464, PAGE = 4096, CHUNK = 1 << 20 };
 
 static const char magic[8] = {'D', 'I', 'P', 'S', 'E', 'G', 'M', 'T'};
 
@@ -27,7 +27,7 @@ typedef struct raw_header {
     uint64_t count;
     uint32_t lists, groups, code_count, refinement, blocks, nprobe, depth;
     float spread;
-    uint64_t seed;
+    uint64_t seed, first_id, last_id;
     raw_section section[DIP_SEGMENT_SECTIONS];
     uint64_t header_hash;
 } raw_header;
@@ -43,8 +43,26 @@ size_t dip_segment_block_bytes(const dip_segment_shape *shape)
 
 size_t dip_segment_refine_bytes(const dip_segment_shape *shape)
 {
-    return shape->refinement == DIP_REFINE_HALF ? 2 * (size_t)shape->dim
-                                                : rounded(shape->dim, 2) + 2;
+    return shape->refinement == DIP_REFINE_HALF ? 2 * (size_t)shape->dim : (size_t)shape->dim + 1;
+}
+
+unsigned dip_segment_row_width(const dip_segment_shape *s)
+{
+    return dip_packed_width(s->count - 1);
+}
+
+unsigned dip_segment_list_width(const dip_segment_shape *s)
+{
+    return dip_packed_width(s->lists - 1);
+}
+
+size_t dip_segment_id_words(const dip_segment_shape *s)
+{
+    if (!s->count || s->last_id < s->first_id) return 0;
+    const uint64_t words = dip_id_bits_words(s->first_id, s->last_id);
+    if (words > s->count) return 0;
+    const uint64_t bytes = words * 8 + dip_id_bits_blocks(words) * 4;
+    return bytes < s->count * 8 ? words : 0;
 }
 
 uint64_t dip_segment_layout(const dip_segment_shape *s, uint64_t offsets[DIP_SEGMENT_SECTIONS],
@@ -52,21 +70,22 @@ uint64_t dip_segment_layout(const dip_segment_shape *s, uint64_t offsets[DIP_SEG
 {
     uint64_t rows = rounded(s->lists, DIP_NATIVE_ROWS), dim4 = rounded(s->dim, 4);
     uint64_t groups = rounded(s->groups, DIP_NATIVE_ROWS);
-    uint64_t slots = (uint64_t)s->blocks * DIP_NATIVE_BLOCK, at = PAGE;
-    bytes[DIP_SEGMENT_CENTROIDS] = (uint64_t)s->lists * s->dim * 4;
+    uint64_t slots = (uint64_t)s->blocks * DIP_NATIVE_BLOCK, words = dip_segment_id_words(s),
+             at = PAGE;
     bytes[DIP_SEGMENT_COARSE_BYTES] = rows * dim4;
     bytes[DIP_SEGMENT_COARSE_SCALES] = bytes[DIP_SEGMENT_COARSE_BIASES] = rows * 4;
     bytes[DIP_SEGMENT_GROUP_BYTES] = groups * dim4;
     bytes[DIP_SEGMENT_GROUP_SCALES] = bytes[DIP_SEGMENT_GROUP_BIASES] = groups * 4;
     bytes[DIP_SEGMENT_GROUP_FIRST] = ((uint64_t)s->groups + 1) * 4;
     bytes[DIP_SEGMENT_CODEBOOK] = (uint64_t)s->dim * 16 * 4;
-    bytes[DIP_SEGMENT_FIRST_BLOCK] = ((uint64_t)s->lists + 1) * 4;
+    bytes[DIP_SEGMENT_LISTS] = ((uint64_t)s->lists + 1) * sizeof(dip_segment_list);
     bytes[DIP_SEGMENT_CODES] = s->blocks * dip_segment_block_bytes(s);
     bytes[DIP_SEGMENT_TERMS] = slots * 2;
-    bytes[DIP_SEGMENT_REFINEMENT] = slots * dip_segment_refine_bytes(s);
-    bytes[DIP_SEGMENT_ROWS] = slots * 4;
-    bytes[DIP_SEGMENT_SLOTS] = s->count * 4;
-    bytes[DIP_SEGMENT_IDS] = s->count * 8;
+    bytes[DIP_SEGMENT_REFINEMENT] = s->count * dip_segment_refine_bytes(s);
+    bytes[DIP_SEGMENT_ROWS] = s->count * dip_segment_row_width(s);
+    bytes[DIP_SEGMENT_ROW_LISTS] = s->count * dip_segment_list_width(s);
+    bytes[DIP_SEGMENT_ID_COUNTS] = dip_id_bits_blocks(words) * 4;
+    bytes[DIP_SEGMENT_IDS] = (words ? words : s->count) * 8;
     for (unsigned i = 0; i < DIP_SEGMENT_SECTIONS; i++) {
         offsets[i] = at;
         at = rounded(at + bytes[i], PAGE);
@@ -94,34 +113,48 @@ static dip_status damaged(const char *path, const char *what)
 static dip_status check_header(const raw_header *raw, const char *path)
 {
     if (memcmp(raw->magic, magic, sizeof magic)) return damaged(path, "it is no segment");
-    if (dip_hash64(raw, HASHED_HEADER) != raw->header_hash)
-        return damaged(path, "the checksum of its header is wrong");
     if (raw->version != VERSION)
         return dip_fail(DIP_EFORMAT,
                         "'%s' is a segment of version %u, this program reads %d; run diptych "
                         "index again",
                         path, raw->version, VERSION);
+    if (dip_hash64(raw, HASHED_HEADER) != raw->header_hash)
+        return damaged(path, "the checksum of its header is wrong");
     bool fine = raw->dim && raw->dim <= DIP_LAYOUT_MAX_DIM && raw->count <= DIP_LAYOUT_MAX_COUNT &&
                 raw->lists && raw->groups && raw->groups <= raw->lists && raw->code_count &&
                 raw->code_count <= DIP_MOST_CODES && raw->dim % raw->code_count == 0 &&
                 (raw->refinement == DIP_REFINE_INT8 || raw->refinement == DIP_REFINE_HALF) &&
                 raw->nprobe && raw->depth && raw->spread >= 0 && raw->spread <= 1 &&
                 raw->blocks <= DIP_LAYOUT_MAX_COUNT / DIP_NATIVE_BLOCK &&
-                (uint64_t)raw->blocks * DIP_NATIVE_BLOCK >= raw->count;
+                (uint64_t)raw->blocks * DIP_NATIVE_BLOCK >= raw->count &&
+                raw->first_id <= raw->last_id && raw->last_id != DIP_NO_ID;
     return fine ? DIP_OK : damaged(path, "its counts are impossible");
 }
 
-/* From `first` to `last` in `count` steps, none backwards. */
-static bool climbs(const uint32_t *steps, size_t count, uint32_t last)
+/* From 0 to the number of lists, none backwards. */
+static bool groups_climb(const dip_segment *s)
 {
-    if (steps[0] != 0 || steps[count] != last) return false;
-    for (size_t i = 0; i < count; i++)
-        if (steps[i] > steps[i + 1]) return false;
-    return true;
+    const uint32_t *first = s->group_first, groups = s->shape.groups;
+    for (size_t i = 0; i < groups; i++)
+        if (first[i] > first[i + 1]) return false;
+    return first[0] == 0 && first[groups] == s->shape.lists;
+}
+
+/* The same of the lists, each with as many blocks as its vectors take. */
+static bool lists_climb(const dip_segment *s)
+{
+    const dip_segment_list *at = s->lists, *end = at + s->shape.lists;
+    if (at->block != 0 || at->place != 0) return false;
+    for (; at < end; at++) {
+        if (at[1].place < at->place) return false;
+        const uint64_t blocks = rounded(at[1].place - at->place, DIP_NATIVE_BLOCK);
+        if (at[1].block != at->block + blocks / DIP_NATIVE_BLOCK) return false;
+    }
+    return end->block == s->shape.blocks && end->place == s->shape.count;
 }
 
 /* The sections that every search reads, and which say where all others are. */
-static bool small(unsigned section) { return section <= DIP_SEGMENT_FIRST_BLOCK; }
+static bool small(unsigned section) { return section <= DIP_SEGMENT_LISTS; }
 
 static const char wrong_sum[] = "the checksum of its content is wrong";
 
@@ -131,6 +164,7 @@ static dip_status check_sections(const raw_header *raw, const dip_map *map,
     uint64_t offsets[DIP_SEGMENT_SECTIONS], bytes[DIP_SEGMENT_SECTIONS];
     if (dip_segment_layout(shape, offsets, bytes) != map->length)
         return damaged(path, "its length does not fit its header");
+    dip_file_expect(map->bytes, offsets[DIP_SEGMENT_CODES]);
     for (unsigned i = 0; i < DIP_SEGMENT_SECTIONS; i++) {
         if (raw->section[i].offset != offsets[i] || raw->section[i].bytes != bytes[i])
             return damaged(path, "its sections do not fit its header");
@@ -148,7 +182,6 @@ static const void *part(const dip_segment *s, const raw_header *raw, dip_segment
 static void point(dip_segment *s, const raw_header *raw)
 {
     size_t steps = (s->shape.dim + 3) / 4;
-    s->centroids = part(s, raw, DIP_SEGMENT_CENTROIDS);
     s->codebook = part(s, raw, DIP_SEGMENT_CODEBOOK);
     s->coarse = (dip_native_coarse){part(s, raw, DIP_SEGMENT_COARSE_BYTES),
                                     part(s, raw, DIP_SEGMENT_COARSE_SCALES),
@@ -157,13 +190,21 @@ static void point(dip_segment *s, const raw_header *raw)
                                    part(s, raw, DIP_SEGMENT_GROUP_SCALES),
                                    part(s, raw, DIP_SEGMENT_GROUP_BIASES), steps};
     s->group_first = part(s, raw, DIP_SEGMENT_GROUP_FIRST);
-    s->first_block = part(s, raw, DIP_SEGMENT_FIRST_BLOCK);
+    s->lists = part(s, raw, DIP_SEGMENT_LISTS);
     s->codes = part(s, raw, DIP_SEGMENT_CODES);
     s->terms = part(s, raw, DIP_SEGMENT_TERMS);
     s->refinement = part(s, raw, DIP_SEGMENT_REFINEMENT);
     s->rows = part(s, raw, DIP_SEGMENT_ROWS);
-    s->slots = part(s, raw, DIP_SEGMENT_SLOTS);
-    s->ids = part(s, raw, DIP_SEGMENT_IDS);
+    s->row_width = dip_segment_row_width(&s->shape);
+    s->row_lists = part(s, raw, DIP_SEGMENT_ROW_LISTS);
+    s->list_width = dip_segment_list_width(&s->shape);
+    const uint64_t *ids = part(s, raw, DIP_SEGMENT_IDS);
+    const size_t words = dip_segment_id_words(&s->shape);
+    if (words)
+        s->id_bits = (dip_id_bits){s->shape.first_id, s->shape.count, words, ids,
+                                   part(s, raw, DIP_SEGMENT_ID_COUNTS)};
+    else
+        s->ids = ids;
 }
 
 static dip_status read_map(dip_segment *s, const char *path)
@@ -173,16 +214,14 @@ static dip_status read_map(dip_segment *s, const char *path)
     memcpy(&raw, s->map.bytes, sizeof raw);
     dip_status status = check_header(&raw, path);
     if (status) return status;
-    s->shape = (dip_segment_shape){raw.dim,        raw.lists,  raw.groups, raw.code_count,
-                                   raw.refinement, raw.blocks, raw.nprobe, raw.depth,
-                                   raw.count,      raw.seed,   raw.spread};
+    s->shape = (dip_segment_shape){
+        raw.dim,   raw.lists, raw.groups, raw.code_count, raw.refinement, raw.blocks, raw.nprobe,
+        raw.depth, raw.count, raw.seed,   raw.first_id,   raw.last_id,    raw.spread};
     status = check_sections(&raw, &s->map, &s->shape, path);
     if (status) return status;
     point(s, &raw);
     s->header_hash = raw.header_hash;
-    if (!climbs(s->group_first, s->shape.groups, s->shape.lists) ||
-        !climbs(s->first_block, s->shape.lists, s->shape.blocks))
-        return damaged(path, "its lists are out of order");
+    if (!groups_climb(s) || !lists_climb(s)) return damaged(path, "its lists are out of order");
     return DIP_OK;
 }
 
@@ -201,6 +240,85 @@ dip_status dip_segment_open(dip_segment *out, const char *path)
 
 void dip_segment_close(dip_segment *segment) { dip_file_unmap(&segment->map); }
 
+/* The first place of [low, end) whose row is not below `row`; without a branch that depends on the rows. */
+static uint32_t lower_bound(const dip_segment *s, uint32_t low, uint32_t end, uint32_t row)
+{
+    uint32_t n = end - low;
+    while (n > 1) {
+        const uint32_t half = n / 2;
+        low += dip_segment_row(s, low + half - 1) < row ? half : 0;
+        n -= half;
+    }
+    return low;
+}
+
+dip_status dip_segment_find(const dip_segment *s, uint32_t row, uint32_t *list, uint32_t *place)
+{
+    *list = dip_packed_get(s->row_lists, s->list_width, row);
+    if (*list < s->shape.lists) {
+        const uint32_t first = s->lists[*list].place, end = s->lists[*list + 1].place;
+        *place = lower_bound(s, first, end, row);
+        if (*place < end && dip_segment_row(s, *place) == row) return DIP_OK;
+    }
+    return dip_fail(DIP_ECORRUPT,
+                    "a segment does not hold row %u where it should be; run diptych "
+                    "index again",
+                    row);
+}
+
+float dip_segment_centroid(const dip_segment *s, uint32_t list, int8_t *bytes)
+{
+    const dip_native_coarse *c = &s->coarse;
+    const size_t block = list / DIP_NATIVE_ROWS * c->steps;
+    for (size_t i = 0; i < c->steps; i++) {
+        uint32_t word;
+        memcpy(&word, c->bytes + ((block + i) * DIP_NATIVE_ROWS + list % DIP_NATIVE_ROWS) * 4, 4);
+        word ^= 0x80808080; /* less 128 */
+        memcpy(bytes + i * 4, &word, 4);
+    }
+    return c->scales[list];
+}
+
+void dip_segment_expect_id(const dip_segment *s, size_t row)
+{
+    if (s->ids)
+        dip_file_expect(s->ids + row, sizeof *s->ids);
+    else
+        dip_id_bits_expect(&s->id_bits, row);
+}
+
+void dip_segment_ids(const dip_segment *s, size_t row, size_t n, uint64_t *out)
+{
+    if (s->ids)
+        memcpy(out, s->ids + row, n * sizeof *out);
+    else
+        dip_id_bits_copy(&s->id_bits, row, n, out);
+}
+
+static bool ids_fit(const dip_segment *s)
+{
+    const size_t n = s->shape.count;
+    if (!s->ids) return dip_id_bits_fit(&s->id_bits, s->shape.last_id);
+    for (size_t i = 1; i < n; i++)
+        if (s->ids[i - 1] >= s->ids[i]) return false;
+    return !n || (s->ids[0] == s->shape.first_id && s->ids[n - 1] == s->shape.last_id);
+}
+
+/* Rows ascend within a list, and each names it: so each stands somewhere, and once. */
+static bool rows_fit(const dip_segment *s)
+{
+    for (uint32_t list = 0; list < s->shape.lists; list++) {
+        const uint32_t first = s->lists[list].place, end = s->lists[list + 1].place;
+        for (uint32_t place = first; place < end; place++) {
+            const uint32_t row = dip_segment_row(s, place);
+            if (row >= s->shape.count || dip_packed_get(s->row_lists, s->list_width, row) != list ||
+                (place > first && row <= dip_segment_row(s, place - 1)))
+                return false;
+        }
+    }
+    return true;
+}
+
 dip_status dip_segment_verify(const dip_segment *s, const char *path)
 {
     raw_header raw;
@@ -210,18 +328,8 @@ dip_status dip_segment_verify(const dip_segment *s, const char *path)
         if (hash_bytes(s->map.bytes + section->offset, section->bytes) != section->hash)
             return damaged(path, wrong_sum);
     }
-    size_t slots = (size_t)s->shape.blocks * DIP_NATIVE_BLOCK, full = 0;
-    for (size_t slot = 0; slot < slots; slot++) {
-        uint32_t row = s->rows[slot];
-        if (row == DIP_SEGMENT_EMPTY) continue;
-        if (row >= s->shape.count || s->slots[row] != slot)
-            return damaged(path, "its slots and rows do not fit");
-        full++;
-    }
-    if (full != s->shape.count) return damaged(path, "its slots and rows do not fit");
-    for (size_t i = 1; i < s->shape.count; i++)
-        if (s->ids[i - 1] >= s->ids[i]) return damaged(path, "its ids are out of order");
-    return DIP_OK;
+    if (!rows_fit(s)) return damaged(path, "its lists and rows do not fit");
+    return ids_fit(s) ? DIP_OK : damaged(path, "its ids are out of order");
 }
 
 /* --- Writing --- */
@@ -318,7 +426,9 @@ static dip_status write_header(dip_segment_writer *w)
                       .nprobe = s->nprobe,
                       .depth = s->depth,
                       .spread = s->spread,
-                      .seed = s->seed};
+                      .seed = s->seed,
+                      .first_id = s->first_id,
+                      .last_id = s->last_id};
     memcpy(raw.magic, magic, sizeof magic);
     for (unsigned i = 0; i < DIP_SEGMENT_SECTIONS; i++)
         raw.section[i] = (raw_section){w->offsets[i], w->bytes[i], w->hashes[i]};

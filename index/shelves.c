@@ -101,15 +101,15 @@ dip_status dip_shelves_empty(dip_shelves *s, size_t at,
 /* Bytes of what `approximation` leaves of x, with a scale. */
 static void pack_bytes(const float *x, const float *approximation, size_t dim, uint8_t *out)
 {
-    float largest = 0x1p-20F;
+    float largest = 0;
     for (size_t j = 0; j < dim; j++) largest = fmaxf(largest, fabsf(x[j] - approximation[j]));
-    uint16_t half = dip_half_of(largest / 127);
-    float scale = dip_half_value(half);
+    const uint8_t packed = dip_scale_above(largest / 127);
+    const float scale = dip_scale_value(packed);
     for (size_t j = 0; j < dim; j++) {
         float value = fminf(fmaxf((x[j] - approximation[j]) / scale, -127), 127);
         ((int8_t *)out)[j] = (int8_t)lrintf(value);
     }
-    memcpy(out + (dim + 1) / 2 * 2, &half, sizeof half);
+    out[dim] = packed;
 }
 
 static void approximate(const dip_coded *c, size_t row, float *out)
@@ -161,7 +161,7 @@ dip_status dip_shelves_add(dip_shelves *s, const dip_coded *coded, const float *
 {
     const size_t tasks = (n + TASK - 1) / TASK;
     adding a = {.shelves = s, .coded = coded, .vectors = vectors, .first = first, .n = n};
-    a.records = dip_calloc(n, s->stride); /* a record of an odd dimension has a byte to spare */
+    a.records = dip_alloc(n * s->stride + 1);
     a.errors = dip_calloc(tasks, sizeof *a.errors);
     dip_status status = a.records && a.errors ? DIP_OK : DIP_ENOMEM;
     if (!status) status = dip_parallel_for(tasks, fill, &a);

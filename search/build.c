@@ -159,23 +159,28 @@ typedef struct change {
     uint64_t *add; /* stored, not in the old index */
     float *vectors;
     size_t add_count;
+    uint64_t *old; /* ids of the index as it is */
 } change;
 
 static void change_fini(change *c)
 {
     dip_free(c->remove);
     dip_free(c->add);
+    dip_free(c->old);
     dip_free_aligned(c->vectors);
 }
 
 static dip_status compare(const part *p, change *c)
 {
-    size_t n = p->embeddings.n, dim = p->embeddings.dim, old_count, i = 0, j = 0;
-    const uint64_t *ids = p->embeddings.ids, *old = dip_index_ids(p->old, &old_count);
+    size_t n = p->embeddings.n, dim = p->embeddings.dim, i = 0, j = 0;
+    size_t old_count = dip_index_count(p->old);
+    const uint64_t *ids = p->embeddings.ids;
     c->remove = dip_alloc((old_count + 1) * sizeof *c->remove);
     c->add = dip_alloc((n + 1) * sizeof *c->add);
     c->vectors = dip_alloc_aligned((n * dim + 1) * sizeof *c->vectors);
-    if (!c->remove || !c->add || !c->vectors) return DIP_ENOMEM;
+    uint64_t *old = c->old = dip_alloc((old_count + 1) * sizeof *old);
+    if (!c->remove || !c->add || !c->vectors || !old) return DIP_ENOMEM;
+    dip_index_ids(p->old, 0, old_count, old);
     while (i < n || j < old_count) {
         if (j == old_count || (i < n && ids[i] < old[j])) {
             memcpy(c->vectors + c->add_count * dim, p->embeddings.vectors + i * dim,

@@ -28,12 +28,14 @@ static dip_status check_model(const dip_search *search, const dip_search_options
 /* Does the index name a tile that the archive no longer has? Both lists ascend. */
 static bool has_stale(const dip_columns *columns, const dip_index *index)
 {
-    size_t n, row = 0;
-    const uint64_t *ids = dip_index_ids(index, &n);
-    for (size_t i = 0; i < n; i++) {
-        while (row < columns->count && columns->ids[row] < ids[i]) row++;
-        if (row == columns->count || columns->ids[row] != ids[i]) return true;
-    }
+    enum { BLOCK = 1024 };
+    uint64_t ids[BLOCK];
+    size_t row = 0, at = 0;
+    for (size_t n; (n = dip_index_ids(index, at, BLOCK, ids)) > 0; at += n)
+        for (size_t i = 0; i < n; i++) {
+            while (row < columns->count && columns->ids[row] < ids[i]) row++;
+            if (row == columns->count || columns->ids[row] != ids[i]) return true;
+        }
     return false;
 }
 

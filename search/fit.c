@@ -24,13 +24,12 @@ static dip_status compare(const dip_index *index, uint64_t id, const float *vect
 dip_status dip_index_fits(const dip_archive *archive, const char *model, uint32_t modality,
                           const dip_index *index, bool *fits)
 {
-    size_t count, n, dim = dip_index_dim(index);
-    const uint64_t *all = dip_index_ids(index, &count);
+    size_t count = dip_index_count(index), n, dim = dip_index_dim(index);
     uint64_t ids[SAMPLES];
     bool found[SAMPLES];
     *fits = true;
     for (n = 0; n < SAMPLES && n < count; n++)
-        ids[n] = all[count < SAMPLES ? n : n * (count - 1) / (SAMPLES - 1)];
+        dip_index_ids(index, count < SAMPLES ? n : n * (count - 1) / (SAMPLES - 1), 1, &ids[n]);
     if (!n) return DIP_OK;
     float *vectors = dip_alloc_aligned(n * dim * sizeof *vectors);
     if (!vectors) return DIP_ENOMEM;

@@ -20,10 +20,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
-    HEADER = 456,
+    HEADER = 472,
     SHAPE = 12,
-    SECTIONS = 64,
-    HEADER_HASH = 448,
+    IDS = 64, /* the first and the last */
+    SECTIONS = 80,
+    HEADER_HASH = 464,
     CHUNK = 1 << 20, /* a section's checksum begins anew from here on; none is longer */
     MOST_DIM = 64,
 };
@@ -64,14 +65,18 @@ static void put(const char *name, const uint8_t *bytes, size_t size)
 static bool read_shape(const uint8_t *header, dip_segment_shape *shape)
 {
     uint32_t word[11];
+    uint64_t ids[2];
     memcpy(word, header + SHAPE, sizeof word);
+    memcpy(ids, header + IDS, sizeof ids);
     *shape = (dip_segment_shape){.dim = word[0],
                                  .count = word[1] | (uint64_t)word[2] << 32,
                                  .lists = word[3],
                                  .groups = word[4],
                                  .code_count = word[5],
                                  .refinement = word[6],
-                                 .blocks = word[7]};
+                                 .blocks = word[7],
+                                 .first_id = ids[0],
+                                 .last_id = ids[1]};
     return shape->dim <= MOST_DIM && shape->lists < 1000 && shape->groups < 1000 &&
            shape->code_count < 1000 && shape->blocks < 1000 && shape->count < 40000;
 }
@@ -131,11 +136,13 @@ static void search(const dip_index *index, float *query, size_t dim)
 /* A little is a delta, much is a new segment. */
 static void update(const dip_index *index, const float *query)
 {
-    size_t n;
-    uint64_t fresh = UINT64_C(1) << 60;
-    const uint64_t *ids = dip_index_ids(index, &n);
+    size_t n = dip_index_count(index);
+    uint64_t fresh = UINT64_C(1) << 60, *ids = dip_alloc((n + 1) * sizeof *ids);
+    if (!ids) return;
+    n = dip_index_ids(index, 0, n, ids);
     (void)dip_index_update(index, folder, "y", ids, n ? 1 : 0, query, &fresh, 1);
     (void)dip_index_update(index, folder, "y", ids, n / 2, query, &fresh, 1);
+    dip_free(ids);
 }
 
 static void use(void)

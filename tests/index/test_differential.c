@@ -103,11 +103,26 @@ static const dip_segment *segment_of(const pair *p)
     return &((const dip_native *)p->native->state)->segment;
 }
 
-static size_t list_of(const dip_segment *g, size_t slot)
+/* A row's list, and its place. */
+static uint32_t list_of(const dip_segment *g, uint32_t row, uint32_t *place)
 {
-    size_t list = 0;
-    while (g->first_block[list + 1] <= slot / DIP_NATIVE_BLOCK) list++;
+    uint32_t list;
+    assert_ok(dip_segment_find(g, row, &list, place));
     return list;
+}
+
+/* The centroids, (lists, dim). */
+static float *centroids_of(const dip_segment *g)
+{
+    size_t dim = g->shape.dim;
+    float *out = malloc(g->shape.lists * dim * sizeof *out);
+    int8_t *bytes = malloc(dim + 3);
+    for (uint32_t l = 0; l < g->shape.lists; l++) {
+        float scale = dip_segment_centroid(g, l, bytes);
+        for (size_t j = 0; j < dim; j++) out[l * dim + j] = scale * (float)bytes[j];
+    }
+    free(bytes);
+    return out;
 }
 
 static unsigned code_of(const dip_segment *g, size_t slot, size_t m)
@@ -126,15 +141,18 @@ static size_t compare_codes(const pair *p)
     int64_t *rows = malloc(p->shape->n * sizeof *rows);
     uint8_t *codes = malloc(p->shape->n * bytes);
     assert_int_equal(g->shape.code_count, f->shape.code_count);
-    assert_memory_equal(g->centroids, f->shape.centroids, f->shape.lists * f->shape.dim * 4);
+    float *centroids = centroids_of(g);
+    for (size_t i = 0; i < f->shape.lists * f->shape.dim; i++)
+        assert_true(centroids[i] == f->shape.centroids[i]);
     for (size_t list = 0; list < f->shape.lists; list++) {
         size_t held;
         assert_int_equal(dip_faiss_list(f->index, list, &held, NULL, NULL, &error), 0);
         assert_true(held <= p->shape->n - seen);
         assert_int_equal(dip_faiss_list(f->index, list, &held, rows, codes, &error), 0);
         for (size_t i = 0; i < held; i++) {
-            size_t slot = g->slots[rows[i]];
-            assert_int_equal(list_of(g, slot), list);
+            uint32_t place;
+            assert_int_equal(list_of(g, (uint32_t)rows[i], &place), list);
+            size_t slot = dip_segment_slot(g, (uint32_t)list, place);
             for (size_t m = 0; m < f->shape.code_count; m++)
                 assert_int_equal(codes[i * bytes + m / 2] >> (m % 2 * 4) & 15, code_of(g, slot, m));
         }
@@ -143,7 +161,7 @@ static size_t compare_codes(const pair *p)
     }
     assert_int_equal(seen, p->shape->n);
     assert_int_not_equal(dip_faiss_list(f->index, f->shape.lists, &seen, NULL, NULL, &error), 0);
-    free(rows), free(codes);
+    free(rows), free(codes), free(centroids);
     return empty;
 }
 
@@ -154,11 +172,8 @@ static double widest_step(const pair *p, const dip_index *index)
     double widest = 0;
     size_t stride = dip_segment_refine_bytes(&g->shape);
     if (index == p->faiss || g->shape.refinement == DIP_REFINE_HALF) return 0;
-    for (size_t row = 0; row < g->shape.count; row++) {
-        uint16_t scale;
-        memcpy(&scale, g->refinement + (g->slots[row] + 1) * stride - sizeof scale, sizeof scale);
-        widest = fmax(widest, (double)dip_half_value(scale));
-    }
+    for (size_t place = 0; place < g->shape.count; place++)
+        widest = fmax(widest, (double)dip_scale_value(g->refinement[(place + 1) * stride - 1]));
     return widest;
 }
 
@@ -248,10 +263,11 @@ static size_t probed_ids(const pair *p, const float *query, size_t probes, uint6
     const dip_segment *g = segment_of(p);
     const shape *s = p->shape;
     double cost[256], bar = 0;
+    float *centroids = centroids_of(g);
     for (size_t l = 0; l < s->lists; l++) {
         cost[l] = 0;
         for (size_t j = 0; j < s->dim; j++) {
-            double d = (double)g->centroids[l * s->dim + j] - (double)query[j];
+            double d = (double)centroids[l * s->dim + j] - (double)query[j];
             cost[l] += d * d;
         }
     }
@@ -262,8 +278,10 @@ static size_t probed_ids(const pair *p, const float *query, size_t probes, uint6
         bar = next;
     }
     size_t n = 0;
-    for (size_t row = 0; row < s->n; row++)
-        if (cost[list_of(g, g->slots[row])] <= bar) out[n++] = p->ids[row];
+    uint32_t place;
+    for (uint32_t row = 0; row < s->n; row++)
+        if (cost[list_of(g, row, &place)] <= bar) out[n++] = p->ids[row];
+    free(centroids);
     return n;
 }
 

@@ -320,7 +320,11 @@ static void damage_is_not_sealed_again(void **state)
     size_t length;
     char *path = strdup(support_path(archive, "index/000002/s3.segment"));
     char *bytes = support_read(path, &length);
-    bytes[length - 4096] ^= 1; /* of an id: nobody looks at it when the file is opened */
+    dip_segment segment;
+    assert_ok(dip_segment_open(&segment, path));
+    bytes[segment.refinement - segment.map.bytes] ^=
+        1; /* nobody looks at it when the file is opened */
+    dip_segment_close(&segment);
     support_write(path, bytes, length);
     dip_generation *g, *old;
     const dip_index *base;
@@ -337,7 +341,7 @@ static void damage_is_not_sealed_again(void **state)
     free(path), free(bytes);
 }
 
-/* Right checksums around slots and rows that do not name each other. */
+/* Right checksums around rows of which one stands nowhere and one twice. */
 static void a_segment_that_contradicts_itself_is_found(void **state)
 {
     (void)state;
@@ -350,20 +354,19 @@ static void a_segment_that_contradicts_itself_is_found(void **state)
     char *path = strdup(support_path(dip_generation_folder(g), "s3.segment"));
     assert_ok(dip_segment_open(&s, path));
     dip_segment_layout(&s.shape, offsets, bytes);
-    uint32_t *slots = malloc(bytes[DIP_SEGMENT_SLOTS]);
-    memcpy(slots, s.slots, bytes[DIP_SEGMENT_SLOTS]);
-    slots[7] = slots[8];
+    uint8_t *rows = malloc(bytes[DIP_SEGMENT_ROWS]);
+    memcpy(rows, s.rows, bytes[DIP_SEGMENT_ROWS]);
+    rows[7] = rows[8];
     assert_ok(dip_segment_begin(&w, path, &s.shape));
     for (unsigned i = 0; i < DIP_SEGMENT_SECTIONS; i++)
-        assert_ok(dip_segment_write(
-            &w, i, i == DIP_SEGMENT_SLOTS ? (const uint8_t *)slots : s.map.bytes + offsets[i],
-            (size_t)bytes[i]));
+        assert_ok(dip_segment_write(&w, i, i == DIP_SEGMENT_ROWS ? rows : s.map.bytes + offsets[i],
+                                    (size_t)bytes[i]));
     assert_ok(dip_segment_commit(&w));
     dip_segment_close(&s);
     assert_ok(dip_generation_seal(g));
     assert_int_equal(faults(), 1);
-    assert_non_null(strstr(lines, "slots and rows do not fit"));
-    free(path), free(slots);
+    assert_non_null(strstr(lines, "lists and rows do not fit"));
+    free(path), free(rows);
 }
 
 static void damage_is_a_status_when_opened(void **state)

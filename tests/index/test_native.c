@@ -112,12 +112,11 @@ static void an_index_can_be_emptied(void **state)
     free(vectors), free(ids);
 }
 
-/* Opening does not read the slots, so whoever compacts looks at each: one that no vector has, and one out of range. */
-static void damaged_slots_stop_a_compaction(void **state)
+/* Opening does not read where rows stand, so whoever compacts looks at each. */
+static void damaged_places_stop_a_compaction(void **state)
 {
     (void)state;
     enum { BASE = 400, ROW = 5 };
-    static const uint32_t wrong[] = {DIP_SEGMENT_EMPTY, 1 << 20};
     float *vectors = support_vectors(BASE, DIM, 4, 0, 10);
     uint64_t *ids = support_ids(BASE);
     for (size_t i = 0; i < 2; i++) {
@@ -125,19 +124,39 @@ static void damaged_slots_stop_a_compaction(void **state)
         char *path = strdup(support_path(scratch, "w.segment"));
         dip_segment segment;
         assert_ok(dip_segment_open(&segment, path));
-        size_t at = (size_t)((const uint8_t *)(segment.slots + ROW) - segment.map.bytes), length;
+        const uint8_t *part = i ? segment.rows : segment.row_lists;
+        size_t at = (size_t)(part - segment.map.bytes) + ROW, length;
         dip_segment_close(&segment);
         char *bytes = support_read(path, &length);
-        memcpy(bytes + at, &wrong[i], sizeof wrong[i]);
+        bytes[at] ^= 0x7f;
         support_write(path, bytes, length);
         dip_index *index;
         assert_ok(dip_index_open(&index, scratch, "w"));
-        assert_fails(DIP_ECORRUPT, "names slot",
+        assert_fails(DIP_ECORRUPT, "where it should be",
                      dip_index_update(index, scratch, "v", ids + 100, 200, NULL, NULL, 0));
         dip_index_close(index);
         free(bytes), free(path);
     }
     free(vectors), free(ids);
+}
+
+/* A segment of an earlier version is refused in one line that says what to do. */
+static void earlier_segments_are_refused(void **state)
+{
+    (void)state;
+    enum { FEW = 100, VERSION = 8 };
+    float *vectors = support_vectors(FEW, DIM, 4, 0, 10);
+    uint64_t *ids = support_ids(FEW);
+    dip_index_close(support_index(scratch, "o", DIP_ENGINE_NATIVE, vectors, ids, FEW, DIM));
+    char *path = strdup(support_path(scratch, "o.segment"));
+    size_t length;
+    char *bytes = support_read(path, &length);
+    bytes[VERSION] = 1;
+    support_write(path, bytes, length);
+    dip_index *index;
+    assert_fails(DIP_EFORMAT, "version 1, this program reads 2; run diptych index again",
+                 dip_index_open(&index, scratch, "o"));
+    free(bytes), free(path), free(vectors), free(ids);
 }
 
 /* A flipped byte anywhere is found by a look at everything, and what opens in spite of it answers without a crash. */
@@ -181,7 +200,8 @@ int main(void)
         cmocka_unit_test(bytes_do_not_depend_on_threads),
         cmocka_unit_test(updates_add_and_remove),
         cmocka_unit_test(an_index_can_be_emptied),
-        cmocka_unit_test(damaged_slots_stop_a_compaction),
+        cmocka_unit_test(damaged_places_stop_a_compaction),
+        cmocka_unit_test(earlier_segments_are_refused),
         cmocka_unit_test(damage_is_found),
     };
 #ifdef __SANITIZE_THREAD__ /* the rest is arithmetic, at a tenth of the speed */

@@ -43,11 +43,12 @@ static void wrong(reader *r, const char *what, unsigned long long a, unsigned lo
 /* Generation g + 1 is that of g updates: vectors g * STEP .. BASE + g * STEP - 1. */
 static void look_at(reader *r, const dip_index *index, size_t updates)
 {
-    size_t first = updates * STEP, n;
+    size_t first = updates * STEP, n = dip_index_count(index);
     uint64_t hits[K];
     float scores[K];
-    const uint64_t *held = dip_index_ids(index, &n);
-    if (n != BASE || held[0] != ids[first]) wrong(r, "it holds", n, held[0]);
+    uint64_t held = 0;
+    dip_index_ids(index, 0, 1, &held);
+    if (n != BASE || held != ids[first]) wrong(r, "it holds", n, held);
     for (size_t i = 0; i < 12; i++) {
         size_t row = first + (i * 97 + r->number * 31) % BASE;
         if (dip_index_search(index, vectors + row * DIM, 1, K, NULL, NULL, 0, hits, scores))

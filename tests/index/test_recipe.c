@@ -55,10 +55,10 @@ static void memory_decides_what_is_given_up(void **state)
     } cases[] = {
         {0, DIP_REFINE_HALF, 64, false, "high recall: refines by halves"},
         {400 * MB, DIP_REFINE_HALF, 64, false, "high recall: refines by halves"},
-        {220 * MB, DIP_REFINE_INT8, 64, false, "to save memory: refines by bytes"},
-        {190 * MB, DIP_REFINE_INT8, 32, false, "to save memory: refines by bytes, shorter codes"},
+        {200 * MB, DIP_REFINE_INT8, 64, false, "to save memory: refines by bytes"},
+        {165 * MB, DIP_REFINE_INT8, 32, false, "to save memory: refines by bytes, shorter codes"},
         {100 * MB, DIP_REFINE_HALF, 64, true, "refinement stays on disk"},
-        {50 * MB, DIP_REFINE_HALF, 32, true, "refinement stays on disk"},
+        {40 * MB, DIP_REFINE_HALF, 32, true, "refinement stays on disk"},
     };
     uint64_t last = UINT64_MAX;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -98,7 +98,7 @@ static void what_does_not_fit_is_refused_with_a_number(void **state)
 {
     (void)state;
     static const dip_index_recipe cases[] = {
-        {.memory = 20000000},
+        {.memory = 10000000},
         {.memory = 30000000, .code_count = 64},
         {.memory = 300000000, .engine = DIP_ENGINE_FAISS, .code_count = 64},
         {.memory = 500000000, .engine = DIP_ENGINE_EXACT},

@@ -2,6 +2,7 @@
 #include "index/id_bits.h"
 
 #include "core/file.h"
+#include "core/sorted.h"
 
 enum { WORD = 64 };
 
@@ -12,7 +13,14 @@ size_t dip_id_bits_words(uint64_t first, uint64_t last)
 
 size_t dip_id_bits_blocks(size_t words) { return (words + DIP_ID_BLOCK - 1) / DIP_ID_BLOCK; }
 
-static size_t ones(uint64_t word) { return (size_t)__builtin_popcountll(word); }
+/* In a dozen instructions: a processor without its own for it may run this, and a call would cost more. */
+static size_t ones(uint64_t word)
+{
+    word -= word >> 1 & UINT64_C(0x5555555555555555);
+    word = (word & UINT64_C(0x3333333333333333)) + (word >> 2 & UINT64_C(0x3333333333333333));
+    word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (size_t)(word * UINT64_C(0x0101010101010101) >> 56);
+}
 
 void dip_id_bits_count(const uint64_t *bits, size_t words, uint32_t *counts)
 {
@@ -93,18 +101,59 @@ void dip_id_bits_expect(const dip_id_bits *b, size_t row)
     dip_file_expect(b->bits + word, (left < DIP_ID_BLOCK ? left : DIP_ID_BLOCK) * sizeof *b->bits);
 }
 
-bool dip_id_bits_find(const dip_id_bits *b, dip_id_cursor *c, uint64_t id, size_t *row)
+/* Moves to a word, which is not before the cursor's. */
+static void move(const dip_id_bits *b, dip_id_cursor *c, size_t word)
 {
-    if (id < b->first || (id - b->first) / WORD >= b->words) return false;
-    const size_t word = (size_t)((id - b->first) / WORD);
     if (word / DIP_ID_BLOCK > c->word / DIP_ID_BLOCK) {
         c->word = word / DIP_ID_BLOCK * DIP_ID_BLOCK;
         c->rank = b->counts[word / DIP_ID_BLOCK];
     }
     for (; c->word < word; c->word++) c->rank += ones(b->bits[c->word]);
+}
+
+bool dip_id_bits_find(const dip_id_bits *b, dip_id_cursor *c, uint64_t id, size_t *row)
+{
+    if (id < b->first || (id - b->first) / WORD >= b->words) return false;
+    const size_t word = (size_t)((id - b->first) / WORD);
     const uint64_t bit = UINT64_C(1) << (id - b->first) % WORD;
+    move(b, c, word);
     *row = c->rank + ones(b->bits[word] & (bit - 1));
     return (b->bits[word] & bit) && *row < b->count;
+}
+
+/* Sets the bits of the rows of those ids of a word that are asked for; `rank`: of its first. Returns their number. */
+static size_t mark_word(const dip_id_bits *b, uint64_t word, uint64_t asked, size_t rank,
+                        uint64_t *rows)
+{
+    asked &= word;
+    if (word == UINT64_MAX && rank < b->count && b->count - rank >= WORD) {
+        rows[rank / WORD] |= asked << rank % WORD;
+        if (rank % WORD) rows[rank / WORD + 1] |= asked >> (WORD - rank % WORD);
+        return ones(asked);
+    }
+    size_t found = 0;
+    for (; asked; asked &= asked - 1) {
+        const size_t row = rank + ones(word & ((asked & -asked) - 1));
+        if (row >= b->count) break;
+        rows[row / WORD] |= UINT64_C(1) << row % WORD;
+        found++;
+    }
+    return found;
+}
+
+size_t dip_id_bits_mark(const dip_id_bits *b, const uint64_t *wanted, size_t n, uint64_t *rows)
+{
+    dip_id_cursor c = {0, 0};
+    size_t found = 0, i = dip_ids_lower_bound(wanted, n, b->first);
+    while (i < n && (wanted[i] - b->first) / WORD < b->words) {
+        const size_t word = (size_t)((wanted[i] - b->first) / WORD);
+        uint64_t asked = 0;
+        for (; i < n && (wanted[i] - b->first) / WORD == word; i++)
+            asked |= UINT64_C(1) << (wanted[i] - b->first) % WORD;
+        move(b, &c, word);
+        found += mark_word(b, b->bits[word], asked, c.rank, rows);
+    }
+    return found;
 }
 
 bool dip_id_bits_fit(const dip_id_bits *b, uint64_t last)

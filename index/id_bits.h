@@ -43,6 +43,9 @@ typedef struct dip_id_cursor {
 /** Is the id there? Then *row is its row. No id may be below the one before. */
 bool dip_id_bits_find(const dip_id_bits *b, dip_id_cursor *cursor, uint64_t id, size_t *row);
 
+/** Sets a bit for the row of each of `wanted` (n, ascending) that is there; returns how many are. */
+size_t dip_id_bits_mark(const dip_id_bits *b, const uint64_t *wanted, size_t n, uint64_t *rows);
+
 /** Do the counts fit the bits, and these the number of ids, the first and the last? */
 bool dip_id_bits_fit(const dip_id_bits *b, uint64_t last);
 

@@ -182,25 +182,12 @@ static size_t mark_few(const dip_id_table *table, const uint64_t *wanted, size_t
     return found;
 }
 
-static size_t mark_bits(const dip_id_bits *ids, const uint64_t *wanted, size_t n, uint64_t *bits)
-{
-    dip_id_cursor cursor = {0, 0};
-    size_t found = 0, row;
-    for (size_t i = 0; i < n; i++) {
-        if (i && wanted[i] == wanted[i - 1]) continue;
-        if (!dip_id_bits_find(ids, &cursor, wanted[i], &row)) continue;
-        dip_bit_set(bits, row);
-        found++;
-    }
-    return found;
-}
-
 /* Otherwise one step a row without a branch that depends on the ids: which rows are wanted has no pattern. */
 size_t dip_id_table_mark(const dip_id_table *table, const uint64_t *wanted, size_t n,
                          uint64_t *bits)
 {
     enum { FEW = 8 };
-    if (!table->sorted) return mark_bits(&table->bits, wanted, n, bits);
+    if (!table->sorted) return dip_id_bits_mark(&table->bits, wanted, n, bits);
     if (n < table->live / FEW) return mark_few(table, wanted, n, bits);
     size_t found = 0, at = 0, i = 0;
     while (i < n && at < table->live) {

@@ -1,11 +1,13 @@
 /* Training of lists in two levels, and the way of a vector to its list; see lists.h. */
 #include "index/lists.h"
 
+#include "core/hash.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "core/rng.h"
 #include "index/dot.h"
 #include "index/faiss.h"
+#include "index/index.h"
 #include "index/nearest.h"
 
 #include <float.h>
@@ -18,6 +20,7 @@ enum {
     MANY_LISTS = 8192,
     FEW_POINTS = 64, /* a list, if there are many */
     ROUNDS = 2,
+    ENOUGH_POINTS = 30, /* a list, that vectors may be held out */
 };
 
 void dip_lists_fini(dip_lists *l)
@@ -50,11 +53,34 @@ static dip_status tick(const training *t, size_t done)
     return dip_fail(DIP_ECANCEL, "building index '%s' was stopped", t->name);
 }
 
+bool dip_index_holds_out(uint64_t id)
+{
+    enum { ONE_IN = 8 };
+    return dip_hash64(&id, sizeof id) % ONE_IN == 0;
+}
+
+static bool held_out(const dip_supply *s, size_t row)
+{
+    return dip_index_holds_out(s->ids ? s->ids[row] : row);
+}
+
+/* Ranks among the rows that are not held out to rows; both ascend. */
+static void pass_over_held_out(const dip_supply *supply, size_t *ranks, size_t n)
+{
+    for (size_t i = 0, row = 0, rank = 0; i < n; row++) {
+        if (held_out(supply, row)) continue;
+        if (rank++ == ranks[i]) ranks[i++] = row;
+    }
+}
+
 /* One from each of equal stretches, at random: from all over the set, without its rhythm. */
 static dip_status take_sample(training *t, const dip_supply *supply)
 {
-    size_t dim = t->lists->dim, n = supply->n;
-    t->n = smaller(n, t->lists->lists * (t->lists->lists < MANY_LISTS ? POINTS : FEW_POINTS));
+    size_t dim = t->lists->dim, lists = t->lists->lists, n = 0;
+    for (size_t row = 0; row < supply->n; row++) n += !held_out(supply, row);
+    const bool all = n < lists * ENOUGH_POINTS;
+    if (all) n = supply->n;
+    t->n = smaller(n, lists * (lists < MANY_LISTS ? POINTS : FEW_POINTS));
     t->sample = dip_alloc_aligned(t->n * dim * sizeof(float));
     t->nearest = dip_alloc(t->n * sizeof *t->nearest);
     size_t *rows = dip_alloc(t->n * sizeof *rows);
@@ -65,6 +91,7 @@ static dip_status take_sample(training *t, const dip_supply *supply)
         size_t begin = i * n / t->n, end = (i + 1) * n / t->n;
         rows[i] = begin + dip_rng_below(&rng, (uint32_t)(end - begin));
     }
+    if (!status && !all) pass_over_held_out(supply, rows, t->n);
     if (!status) status = dip_supply_pick(supply, rows, t->n, t->sample);
     dip_free(rows);
     return status;

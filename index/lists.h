@@ -23,7 +23,8 @@ typedef struct dip_lists {
 } dip_lists;
 
 /**
- * Trains `lists` lists on a sample of the supply, which has at least so many vectors. The result depends on the seed, not on
+ * Trains `lists` lists on a sample of the supply, which has at least so many vectors, without those that dip_index_holds_out()
+ * names if enough are left. The result depends on the seed, not on
  * the number of threads. `name` is for messages. Expected failures: DIP_EINVAL (no unit vector), DIP_ECANCEL.
  */
 dip_status dip_lists_train(dip_lists *out, const dip_supply *supply, size_t lists, uint64_t seed,

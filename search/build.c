@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TUNING_QUERIES = 2000, TUNING_K = 10, SEED = 1 };
+enum { TUNING_QUERIES = 6000, ENOUGH_QUERIES = 1000, TUNING_K = 10, SEED = 1 };
 
 static const double DEFAULT_RECALL = 0.99;
 
@@ -305,23 +305,39 @@ static dip_status make_index(build *b, size_t position)
 
 /* ---- operating points ---- */
 
-static dip_status sample_queries(const part *p, size_t dim, float **queries, size_t *count)
+/* Rows to ask with, (n): where they are also what is searched, those that training left out, if they are enough. */
+static size_t *askable(const part *p, bool own, size_t *count)
+{
+    const size_t n = p->embeddings.n;
+    size_t *rows = dip_alloc((n + 1) * sizeof *rows);
+    *count = 0;
+    for (size_t i = 0; i < n && rows; i++)
+        if (own && dip_index_holds_out(p->embeddings.ids[i])) rows[(*count)++] = i;
+    if (*count >= ENOUGH_QUERIES || !rows) return rows;
+    for (size_t i = 0; i < n; i++) rows[i] = i;
+    *count = n;
+    return rows;
+}
+
+static dip_status sample_queries(const part *p, bool own, size_t dim, float **queries,
+                                 size_t *count)
 {
     dip_rng rng;
-    size_t n = p->embeddings.n, wanted = n < TUNING_QUERIES ? n : TUNING_QUERIES;
+    size_t n, *rows = askable(p, own, &n), wanted = n < TUNING_QUERIES ? n : TUNING_QUERIES;
     size_t each = DIP_INDEX_CHOOSING; /* of so many one goes to the front */
     *queries = dip_alloc_aligned((wanted * dim + 1) * sizeof **queries);
-    if (!*queries) return DIP_ENOMEM;
     dip_rng_init(&rng, SEED, 0);
-    for (size_t i = 0; i < wanted; i++) {
+    for (size_t i = 0; i < wanted && rows && *queries; i++) {
         /* One from each of `wanted` stretches of equal length: without repetition, over all. */
         size_t first = i * n / wanted, end = (i + 1) * n / wanted;
-        size_t at = first + dip_rng_below(&rng, (uint32_t)(end - first));
+        size_t at = rows[first + dip_rng_below(&rng, (uint32_t)(end - first))];
         size_t to = i % each ? (wanted + each - 1) / each + i - i / each - 1 : i / each;
         memcpy(*queries + to * dim, p->embeddings.vectors + at * dim, dim * sizeof(float));
     }
     *count = wanted;
-    return DIP_OK;
+    const bool made = rows && *queries;
+    dip_free(rows);
+    return made ? DIP_OK : DIP_ENOMEM;
 }
 
 /* Adds the points of one direction. */
@@ -330,7 +346,7 @@ static dip_status tune(const build *b, const part *from, const part *to, dip_man
     dip_index_point points[DIP_INDEX_MAX_POINTS];
     float *queries = NULL;
     size_t n = 0, count = 0;
-    dip_status status = sample_queries(from, b->dim, &queries, &n);
+    dip_status status = sample_queries(from, from == to, b->dim, &queries, &n);
     dip_index_tuning how = {.vectors = to->embeddings.vectors,
                             .ids = to->embeddings.ids,
                             .n = to->embeddings.n,

@@ -141,6 +141,32 @@ static void threads_do_not_matter(void **state)
     free(vectors);
 }
 
+/* Training is the same whatever the vectors are that it holds out; a set that has none to spare is used whole. */
+static void some_vectors_are_held_out(void **state)
+{
+    (void)state;
+    enum { N = 4000, DIM = 16, LISTS = 100 };
+    float *vectors = support_vectors(N, DIM, 8, 0, 99), *other = support_vectors(N, DIM, 9, 0, 99);
+    float *mixed = malloc((size_t)N * DIM * sizeof *mixed);
+    size_t out = 0;
+    for (size_t i = 0; i < N; i++) {
+        out += dip_index_holds_out(i);
+        memcpy(mixed + i * DIM, (dip_index_holds_out(i) ? other : vectors) + i * DIM,
+               DIM * sizeof *mixed);
+    }
+    assert_in_range(out, N / 8 - N / 40, N / 8 + N / 40);
+    for (size_t lists = LISTS; lists <= 4 * LISTS; lists *= 4) {
+        dip_lists a, b;
+        assert_ok(train(&a, vectors, N, DIM, lists, 4));
+        assert_ok(train(&b, mixed, N, DIM, lists, 4));
+        bool same = !memcmp(a.centroids, b.centroids, lists * DIM * sizeof(float));
+        assert_int_equal(same, lists == LISTS);
+        dip_lists_fini(&a);
+        dip_lists_fini(&b);
+    }
+    free(vectors), free(other), free(mixed);
+}
+
 /* Among lists of one group every instruction set finds the nearest, the lower-numbered of equal ones. */
 static void every_body_finds_the_nearest(void **state)
 {
@@ -180,6 +206,7 @@ int main(void)
         cmocka_unit_test(groups_without_lists_are_passed_over),
         cmocka_unit_test(a_copy_is_the_same),
         cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(some_vectors_are_held_out),
         cmocka_unit_test(every_body_finds_the_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

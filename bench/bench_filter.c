@@ -64,8 +64,9 @@ static void fill_row(table *t, dip_property *cloud, dip_rng *rng, size_t row)
     c->times[row] = 1546300800 + (int64_t)dip_rng_below(rng, 3 * 365) * DAY;
     dip_columns_set_footprint(c, row, west, south, west + 0.016, south + 0.011);
     random_labels(rng, labels, sizeof labels);
-    must(dip_words_add(&c->texts, labels, strlen(labels), &c->labels[row]));
-    must(dip_words_add(&c->texts, row % 5 ? "train" : "test", row % 5 ? 5 : 4, &c->splits[row]));
+    must(dip_words_add(&c->label_lists, labels, strlen(labels), &c->labels[row]));
+    must(dip_words_add(&c->split_names, row % 5 ? "train" : "test", row % 5 ? 5 : 4,
+                       &c->splits[row]));
     must(dip_property_set(cloud, c, row, NULL, false, dip_rng_range(rng, 0, 100)));
 }
 

@@ -19,13 +19,28 @@ dip_status dip_generation_list(char ***names, size_t *count, const char *archive
     return status;
 }
 
+/* The failure that there is no CURRENT: it was lost, or no index was ever built. */
+static dip_status no_current(const char *archive_path, const char *root)
+{
+    char **names = NULL;
+    size_t n = 0;
+    dip_status status = dip_live_list(&names, &n, root);
+    if (status) return status;
+    status = n ? dip_fail(DIP_ENOENT,
+                          "'%s/CURRENT' is missing; run diptych index again, or write the name of "
+                          "the newest generation, %s, into it",
+                          root, names[n - 1])
+               : dip_fail(DIP_ENOENT, "archive '%s' has no index; run diptych index", archive_path);
+    dip_names_free(names, n);
+    return status;
+}
+
 dip_status dip_generation_current(char **name, const char *archive_path)
 {
     char *root = dip_index_root(archive_path);
     if (!root) return DIP_ENOMEM;
     dip_status status = dip_live_read(name, root);
-    if (status == DIP_ENOENT)
-        status = dip_fail(DIP_ENOENT, "archive '%s' has no index; run diptych index", archive_path);
+    if (status == DIP_ENOENT) status = no_current(archive_path, root);
     dip_free(root);
     return status;
 }
@@ -138,6 +153,7 @@ static dip_status verify_current(inspection *in, const char *archive_path, const
     char *name = NULL, *folder = NULL;
     dip_status status = dip_live_read(&name, root);
     if (status == DIP_ENOENT && count == 0) return DIP_OK;
+    if (status == DIP_ENOENT) status = no_current(archive_path, root);
     if (!status) {
         folder = dip_path_join(root, name);
         if (!folder)

@@ -34,6 +34,7 @@ typedef struct run {
     dip_search *search;
     const dip_query *query;
     dip_effort effort; /* of each index */
+    char missing[DIP_MISSING_CAPACITY];
     dip_probed probed;
     target targets[DIP_MAX_MODALITIES];
     size_t target_count;
@@ -112,6 +113,7 @@ static dip_status apply_filters(run *r)
     dip_status status = dip_filter_create(&filter, columns, &r->search->properties, r->query);
     if (status) return status;
     if (filter) {
+        snprintf(r->missing, sizeof r->missing, "%s", dip_filter_missing(filter));
         rows = dip_alloc((dip_filter_words(columns) + 1) * sizeof *rows);
         status = rows ? dip_filter_run(filter, rows) : DIP_ENOMEM;
     }
@@ -281,6 +283,7 @@ static dip_status fill_result(const run *r, dip_result *out)
             out->expected_recall = lower(out->expected_recall, r->targets[i].point);
     }
     describe(r, out);
+    memcpy(out->missing, r->missing, sizeof out->missing);
     out->hits = dip_calloc(r->picked_count + 1, sizeof *out->hits);
     if (!out->hits) return DIP_ENOMEM;
     dip_status status = DIP_OK;

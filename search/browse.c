@@ -171,8 +171,8 @@ static dip_status tally(const dip_words *texts, const uint64_t *rows, dip_tally 
 dip_status dip_extent_measure(dip_search *search, uint32_t modality, dip_extent *out)
 {
     const dip_columns *c = &search->columns;
-    uint64_t *labels = dip_calloc(c->texts.count + 1, sizeof *labels);
-    uint64_t *splits = dip_calloc(c->texts.count + 1, sizeof *splits);
+    uint64_t *labels = dip_calloc(c->label_lists.count + 1, sizeof *labels);
+    uint64_t *splits = dip_calloc(c->split_names.count + 1, sizeof *splits);
     dip_status status = labels && splits ? DIP_OK : DIP_ENOMEM;
     *out = (dip_extent){.west = NAN,
                         .south = NAN,
@@ -188,8 +188,8 @@ dip_status dip_extent_measure(dip_search *search, uint32_t modality, dip_extent 
         labels[c->labels[row]]++;
         splits[c->splits[row]]++;
     }
-    if (!status) status = tally(&c->texts, labels, &out->labels, &out->label_count);
-    if (!status) status = tally(&c->texts, splits, &out->splits, &out->split_count);
+    if (!status) status = tally(&c->label_lists, labels, &out->labels, &out->label_count);
+    if (!status) status = tally(&c->split_names, splits, &out->splits, &out->split_count);
     if (status) dip_extent_fini(out);
     dip_free(labels);
     dip_free(splits);

@@ -55,9 +55,10 @@ static dip_status add_row(void *context, const dip_meta *meta)
     size_t row = c->count;
     dip_status status = reserve(c, row + 1);
     if (!status)
-        status = dip_words_add(&c->texts, meta->labels, strlen(meta->labels), &c->labels[row]);
+        status =
+            dip_words_add(&c->label_lists, meta->labels, strlen(meta->labels), &c->labels[row]);
     if (!status)
-        status = dip_words_add(&c->texts, meta->split, strlen(meta->split), &c->splits[row]);
+        status = dip_words_add(&c->split_names, meta->split, strlen(meta->split), &c->splits[row]);
     if (status) return status;
     c->ids[row] = meta->id;
     c->places[row] = meta->place;
@@ -86,7 +87,8 @@ void dip_columns_fini(dip_columns *c)
     void *arrays[] = {c->ids,   c->places, c->modalities, c->times,  c->west,
                       c->south, c->east,   c->north,      c->labels, c->splits};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) dip_free(arrays[i]);
-    dip_words_fini(&c->texts);
+    dip_words_fini(&c->label_lists);
+    dip_words_fini(&c->split_names);
     *c = (dip_columns){0};
 }
 

@@ -24,8 +24,9 @@ typedef struct dip_columns {
     int64_t *times; /* DIP_NO_TIME = not known */
     /** Footprint, longitudes in -180..180; west > east: across the antimeridian; south > north: not known. */
     int32_t *west, *south, *east, *north;
-    uint32_t *labels, *splits; /* numbers in `texts` */
-    dip_words texts;
+    uint32_t *labels, *splits; /* numbers in the two below */
+    dip_words label_lists,
+        split_names; /* each different text once; a list of labels has '|' between them */
     size_t capacity;
     const char *modality_names[DIP_MAX_MODALITIES]; /* the archive's; "" = no such one */
     size_t modality_rows[DIP_MAX_MODALITIES];

@@ -59,6 +59,8 @@ void dip_filter_destroy(dip_filter *filter)
     dip_free(filter);
 }
 
+const char *dip_filter_missing(const dip_filter *filter) { return filter ? filter->missing : ""; }
+
 /* ---- running ---- */
 
 /* A run: its rows, and who walks it. */

@@ -31,6 +31,12 @@ dip_status dip_filter_create(dip_filter **out, const dip_columns *columns,
                              dip_properties *properties, const dip_query *query);
 void dip_filter_destroy(dip_filter *filter);
 
+/**
+ * "no tile has label 'watr'; did you mean 'water'?": of the first text that the filters ask for and no tile has; "" if
+ * all are there. `filter` may be NULL.
+ */
+const char *dip_filter_missing(const dip_filter *filter);
+
 /** Words of a bitmap over the rows: row r is bit r % 64 of word r / 64. */
 size_t dip_filter_words(const dip_columns *columns);
 

@@ -17,6 +17,7 @@
 typedef struct compiler {
     const dip_columns *columns;
     dip_properties *properties;
+    dip_filter *filter;
 } compiler;
 
 /* ---- columns by name ---- */
@@ -42,9 +43,9 @@ static bool own_column(const dip_columns *c, const char *name, column *out)
     else if (!strcmp(name, "geometry"))
         out->kind = PLACE;
     else if (!strcmp(name, "labels"))
-        out->text = words_column(c->labels, &c->texts, true);
+        out->text = words_column(c->labels, &c->label_lists, true);
     else if (!strcmp(name, "split"))
-        out->text = words_column(c->splits, &c->texts, false);
+        out->text = words_column(c->splits, &c->split_names, false);
     else if (!strcmp(name, "modality"))
         out->text = (dip_text_column){c->modalities, c->modality_names, DIP_MAX_MODALITIES, false};
     else
@@ -149,6 +150,14 @@ static dip_status compile_time(dip_node **out, dip_op op, const dip_term *value,
     return status ? status : dip_leaf_oppose(out, known);
 }
 
+/* Keeps what is to be told of the first text that no tile has. */
+static dip_status look_for(const compiler *k, const dip_text_column *c, const char *what,
+                           const char *wanted)
+{
+    char *line = k->filter->missing;
+    return *line ? DIP_OK : dip_leaf_missing(c, what, wanted, line, DIP_MISSING_CAPACITY);
+}
+
 static dip_status check_texts(const dip_term *property, const column *c, const dip_term *values)
 {
     for (; values; values = values->next)
@@ -182,6 +191,7 @@ static dip_status compile_comparison(const compiler *k, dip_node **out, dip_op o
     dip_term one = *value;
     if (op != DIP_OP_BETWEEN) one.next = NULL;
     status = check_texts(property, &c, &one);
+    if (!status && op == DIP_OP_EQ) status = look_for(k, &c.text, property->text, value->text);
     return status ? status : dip_leaf_texts(out, &c.text, op, &one, negate);
 }
 
@@ -230,7 +240,9 @@ static dip_status compile_array(const compiler *k, dip_node **out, const dip_ter
     for (const dip_term *value = list->args; value; value = value->next)
         if (value->kind != DIP_TERM_TEXT)
             return dip_cql_fail(value->at, "expected a text in single quotes");
-    return dip_leaf_texts(out, &c.text, term->op, list->args, negate);
+    for (const dip_term *value = list->args; value && !status; value = value->next)
+        status = look_for(k, &c.text, property->text, value->text);
+    return status ? status : dip_leaf_texts(out, &c.text, term->op, list->args, negate);
 }
 
 static dip_status compile_temporal(const compiler *k, dip_node **out, const dip_term *term,
@@ -399,8 +411,8 @@ static void keep(dip_filter *filter, dip_node **node)
 static dip_status compile_query(dip_filter *filter, const compiler *k, const dip_query *q)
 {
     const dip_columns *c = k->columns;
-    dip_text_column labels = words_column(c->labels, &c->texts, true),
-                    splits = words_column(c->splits, &c->texts, false);
+    dip_text_column labels = words_column(c->labels, &c->label_lists, true),
+                    splits = words_column(c->splits, &c->split_names, false);
     dip_node *node = NULL;
     dip_status status = q->bbox ? dip_leaf_box(&node, q->bbox, false) : DIP_OK;
     keep(filter, &node);
@@ -408,6 +420,8 @@ static dip_status compile_query(dip_filter *filter, const compiler *k, const dip
     keep(filter, &node);
     if (!status && q->datetime) status = compile_datetime(&node, q->datetime);
     keep(filter, &node);
+    if (!status && q->label) status = look_for(k, &labels, "label", q->label);
+    if (!status && q->split) status = look_for(k, &splits, "split", q->split);
     if (!status && q->label) status = dip_leaf_words(&node, &labels, q->label);
     keep(filter, &node);
     if (!status && q->split) status = dip_leaf_words(&node, &splits, q->split);
@@ -420,7 +434,7 @@ static dip_status compile_query(dip_filter *filter, const compiler *k, const dip
 dip_status dip_filter_create(dip_filter **out, const dip_columns *columns,
                              dip_properties *properties, const dip_query *query)
 {
-    compiler k = {columns, properties};
+    compiler k = {columns, properties, NULL};
     *out = NULL;
     if (!query->bbox && !query->intersects && !query->datetime && !query->label && !query->split &&
         !query->filter)
@@ -428,6 +442,7 @@ dip_status dip_filter_create(dip_filter **out, const dip_columns *columns,
     dip_filter *filter = dip_calloc(1, sizeof *filter);
     if (!filter) return DIP_ENOMEM;
     filter->columns = columns;
+    k.filter = filter;
     dip_status status = dip_node_make(&filter->root, DIP_NODE_ALL);
     if (!status) status = compile_query(filter, &k, query);
     if (status)

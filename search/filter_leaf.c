@@ -5,9 +5,12 @@
 #include "search/filter_leaf.h"
 
 #include "core/mem.h"
+#include "core/options.h"
 #include "core/status.h"
+#include "core/words.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 dip_status dip_node_make(dip_node **out, dip_node_kind kind)
@@ -236,5 +239,54 @@ dip_status dip_leaf_words(dip_node **out, const dip_text_column *c, const char *
     dip_status status = make_table(out, c);
     for (size_t i = 0; i < c->count && !status; i++)
         (*out)->keep[i] = lists_meet(c->texts[i], wanted);
+    return status;
+}
+
+/* ---- texts that no tile has ---- */
+
+enum { NEAR_MOST = 10000 }; /* texts that are compared with a word that is missing */
+
+static bool is_there(const dip_text_column *c, const char *word, size_t length)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const char *text = c->texts[i];
+        bool same = strlen(text) == length && !strncmp(text, word, length);
+        if (same || (c->list && list_has(text, word, length))) return true;
+    }
+    return false;
+}
+
+/* The different words of a column's first texts. */
+static dip_status collect_words(dip_words *words, const dip_text_column *c)
+{
+    uint32_t number;
+    dip_status status = DIP_OK;
+    for (size_t i = 0; i < c->count && words->count < NEAR_MOST && !status; i++) {
+        const char *text = c->texts[i], *word;
+        size_t n;
+        if (!c->list) status = dip_words_add(words, text, strlen(text), &number);
+        while (c->list && !status && next_word(&text, &word, &n))
+            status = dip_words_add(words, word, n, &number);
+    }
+    return status;
+}
+
+dip_status dip_leaf_missing(const dip_text_column *c, const char *what, const char *wanted,
+                            char *line, size_t capacity)
+{
+    const char *at = wanted, *word;
+    size_t length;
+    do {
+        if (!next_word(&at, &word, &length)) return DIP_OK;
+    } while (is_there(c, word, length));
+    char shown[64];
+    snprintf(shown, sizeof shown, "%.*s", (int)length, word);
+    dip_words there = {0};
+    dip_status status = collect_words(&there, c);
+    const char *near = dip_nearest_word(shown, (const char *const *)there.texts, there.count);
+    bool likely = !status && near && *near;
+    snprintf(line, capacity, "no tile has %.40s '%s'%s%.60s%s", what, shown,
+             likely ? "; did you mean '" : "", likely ? near : "", likely ? "'?" : "");
+    dip_words_fini(&there);
     return status;
 }

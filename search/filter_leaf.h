@@ -41,5 +41,11 @@ dip_status dip_leaf_texts(dip_node **out, const dip_text_column *column, dip_op 
                           const dip_term *values, bool negate);
 /** The text is, or as a list shares a word with, one of the '|'-separated words. */
 dip_status dip_leaf_words(dip_node **out, const dip_text_column *column, const char *wanted);
+/**
+ * Writes a line about the first of the '|'-separated words that no text is, or as a list has; nothing if there is none.
+ * `what`: the column's name for people.
+ */
+dip_status dip_leaf_missing(const dip_text_column *column, const char *what, const char *wanted,
+                            char *line, size_t capacity);
 
 #endif

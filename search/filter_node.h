@@ -33,6 +33,7 @@ typedef struct dip_node {
 struct dip_filter {
     const dip_columns *columns;
     dip_node *root;
+    char missing[DIP_MISSING_CAPACITY];
 };
 
 /** Of one kind, with its cost; NULL when memory is short. */

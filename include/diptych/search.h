@@ -108,6 +108,8 @@ typedef struct dip_hit {
     dip_meta *meta; /* owned by the result */
 } dip_hit;
 
+enum { DIP_MISSING_CAPACITY = 192 };
+
 typedef struct dip_result {
     size_t count;
     dip_hit *hits;     /* best first */
@@ -117,6 +119,8 @@ typedef struct dip_result {
     double
         expected_recall; /* of the indexes that were asked, the lowest; 1: all were compared; NAN: not known */
     char plan[256]; /* a line for people: how each target was searched */
+    char missing
+        [DIP_MISSING_CAPACITY]; /* a line for people: a label or the like that was asked for and that no tile has; or "" */
 } dip_result;
 
 /**

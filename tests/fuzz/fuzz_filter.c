@@ -54,8 +54,8 @@ static void fill(table *t)
         double west = (double)i * 5 - 180;
         c->times[i] = i % 7 ? (int64_t)i * 86400 : DIP_NO_TIME;
         dip_columns_set_footprint(c, i, i % 9 ? west : NAN, -30, west + 12, 10);
-        must(dip_words_add(&c->texts, label, strlen(label), &c->labels[i]));
-        must(dip_words_add(&c->texts, label, strlen(label), &c->splits[i]));
+        must(dip_words_add(&c->label_lists, label, strlen(label), &c->labels[i]));
+        must(dip_words_add(&c->split_names, label, strlen(label), &c->splits[i]));
         if (i % 2) must(dip_property_set(number, c, i, NULL, false, (double)i));
         if (i % 5) must(dip_property_set(text, c, i, label, false, NAN));
     }

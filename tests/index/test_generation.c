@@ -388,6 +388,9 @@ static void damage_is_a_status_when_opened(void **state)
                  dip_generation_open(&g, archive, NULL));
     support_write(support_path(archive, "index/CURRENT"), "../../x", 7);
     assert_fails(DIP_ECORRUPT, "is damaged", dip_generation_open(&g, archive, NULL));
+    assert_ok(dip_file_remove(support_path(archive, "index/CURRENT")));
+    assert_fails(DIP_ENOENT, "write the name of the newest generation, 000001, into it",
+                 dip_generation_open(&g, archive, NULL));
     assert_ok(make(30)); /* and indexing again repairs it */
     assert_int_equal(live_count(), 30);
 }

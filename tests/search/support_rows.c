@@ -116,8 +116,8 @@ void support_rows_make(plain_table *t, size_t count, uint64_t seed)
         c->modalities[i] = (uint32_t)r->modality;
         c->times[i] = r->time;
         dip_columns_set_footprint(c, i, r->west, r->south, r->east, r->north);
-        assert_ok(dip_words_add(&c->texts, r->labels, strlen(r->labels), &c->labels[i]));
-        assert_ok(dip_words_add(&c->texts, r->split, strlen(r->split), &c->splits[i]));
+        assert_ok(dip_words_add(&c->label_lists, r->labels, strlen(r->labels), &c->labels[i]));
+        assert_ok(dip_words_add(&c->split_names, r->split, strlen(r->split), &c->splits[i]));
     }
     fill_properties(t);
 }

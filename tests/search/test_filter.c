@@ -520,6 +520,39 @@ static void test_mistakes_are_named(void **state)
     support_rows_free(&t);
 }
 
+static void test_texts_that_no_tile_has_are_named(void **state)
+{
+    static const struct {
+        dip_query query;
+        const char *line;
+    } cases[] = {
+        {{.label = "water"}, ""},
+        {{.label = "watr"}, "no tile has label 'watr'; did you mean 'water'?"},
+        {{.label = "town|feld"}, "no tile has label 'feld'; did you mean 'field'?"},
+        {{.label = "train"}, "no tile has label 'train'"}, /* which is a split */
+        {{.split = "tset"}, "no tile has split 'tset'; did you mean 'test'?"},
+        {{.label = "ice", .split = "tset"}, "no tile has label 'ice'"},
+        {{.filter = "A_CONTAINS(labels, ('town', 'wod'))"},
+         "no tile has labels 'wod'; did you mean 'wood'?"},
+        {{.filter = "platform = 'landsat-9'"},
+         "no tile has platform 'landsat-9'; did you mean 'landsat-8'?"},
+        {{.filter = "platform IN ('landsat-8', 'sentinel-2')"},
+         "no tile has platform 'sentinel-2'; did you mean 'sentinel-2a'?"},
+        {{.filter = "platform > 'm' AND platform <> 'x' AND \"eo:cloud_cover\" = 5000"}, ""},
+    };
+    plain_table t;
+    (void)state;
+    support_rows_make(&t, 1000, 5);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dip_filter *filter;
+        assert_ok(dip_filter_create(&filter, &t.columns, &t.properties, &cases[i].query));
+        assert_string_equal(dip_filter_missing(filter), cases[i].line);
+        dip_filter_destroy(filter);
+    }
+    assert_string_equal(dip_filter_missing(NULL), "");
+    support_rows_free(&t);
+}
+
 static void test_short_memory_fails_cleanly(void **state)
 {
     static const double box[4] = {-10, -10, 10, 10};
@@ -559,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_the_same_for_any_number_of_threads),
         cmocka_unit_test(test_no_filter_is_null),
         cmocka_unit_test(test_mistakes_are_named),
+        cmocka_unit_test(test_texts_that_no_tile_has_are_named),
         cmocka_unit_test(test_short_memory_fails_cleanly),
     };
     return cmocka_run_group_tests_name("search/filter", tests, NULL, NULL);

@@ -73,6 +73,20 @@ dip_status dip_env_create(const char *folder)
     return dip_folder_sync(folder);
 }
 
+/* A reader without locks is unseen by writers, who may overwrite what it reads. Only beside one is that worth a warning. */
+static void tell_unseen(const dip_env *env, int rc)
+{
+    long writer = dip_writer_process(env->folder);
+    if (writer)
+        dip_log(DIP_LOG_WARN, "storage",
+                "process %ld writes to '%s' and cannot see this reader, who may not write lock.mdb "
+                "there: what reads as damaged now may be sound once it has ended",
+                writer, env->folder);
+    else
+        dip_log(DIP_LOG_INFO, "storage", "reading '%s' without locks: lock.mdb: %s", env->folder,
+                strerror(rc));
+}
+
 /* For writing if we may, else for reading, else for reading without locks. */
 static int open_as_we_may(dip_env *env)
 {
@@ -85,8 +99,7 @@ static int open_as_we_may(dip_env *env)
     env->read_only = true;
     rc = dip_mdb_open(&env->mdb, env->folder, env->map_bytes, DIP_MDB_READ);
     if (rc != EACCES && rc != EPERM) return rc;
-    dip_log(DIP_LOG_WARN, "storage", "reading without locks path=%s reason=%s", env->folder,
-            strerror(rc));
+    tell_unseen(env, rc);
     return dip_mdb_open(&env->mdb, env->folder, env->map_bytes, DIP_MDB_READ_UNLOCKED);
 }
 

@@ -19,7 +19,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { CHUNK = 64, LINE = 512, MAX_TRIES = 16 };
+enum { CHUNK = 64, LINE = 512, NAME = 200, MAX_TRIES = 16 };
 
 typedef struct check {
     const dip_archive *archive;
@@ -33,6 +33,7 @@ typedef struct check {
     char **set_names;
     dip_db *sets;
     size_t set_count;
+    char remedy[LINE];
 } check;
 
 __attribute__((format(printf, 2, 3))) static void fault(check *c, const char *format, ...)
@@ -45,8 +46,6 @@ __attribute__((format(printf, 2, 3))) static void fault(check *c, const char *fo
     c->faults++;
     if (c->report) c->report(c->payload, line);
 }
-
-static const char *again = "remove the tile and import it again";
 
 static dip_status tick(check *c, const char *phase, uint64_t steps)
 {
@@ -64,6 +63,24 @@ static dip_status get(const check *c, dip_db db, uint64_t id, dip_bytes *value)
 }
 
 static unsigned long long ull(uint64_t v) { return v; }
+
+/* What to do about a tile, which diptych remove takes as it is named here: "s1/NAME", or "'#ID'" if it has lost its name. */
+static const char *again(check *c, uint64_t id)
+{
+    dip_bytes value;
+    dip_meta meta;
+    bool known = get(c, DIP_DB_META, id, &value) == DIP_OK && value.data &&
+                 dip_meta_decode(&meta, value, id) == DIP_OK &&
+                 meta.modality < dip_archive_modality_count(c->archive);
+    if (known)
+        snprintf(c->remedy, LINE, "remove %s/%.*s and import it again",
+                 dip_archive_modality(c->archive, meta.modality)->name, (int)NAME, meta.name);
+    else
+        snprintf(c->remedy, LINE, "remove '#%llu' and import it again", ull(id));
+    return c->remedy;
+}
+
+static const char *const restore = "restore the store from a copy";
 
 /* ---- pages, archive.ini ---- */
 
@@ -176,7 +193,8 @@ static dip_status check_names_of(check *c, const dip_meta *meta)
 {
     char line[LINE];
     dip_status status = follow_name(c, (int)meta->modality, meta->name, meta->id, line);
-    if (!status && line[0]) fault(c, "tile %llu: %.300s; %s", ull(meta->id), line, again);
+    if (!status && line[0])
+        fault(c, "tile %llu: %.200s; %s", ull(meta->id), line, again(c, meta->id));
     if (status || !meta->place_name[0]) return status;
     status = follow_name(c, DIP_NAME_OF_PLACE, meta->place_name, meta->place, line);
     if (!status && line[0])
@@ -195,20 +213,20 @@ static dip_status check_place_of(check *c, const dip_meta *meta)
     if (status) return status;
     if (!value.data) {
         fault(c, "tile %llu: its place %llu is missing; %s", ull(meta->id), ull(meta->place),
-              again);
+              again(c, meta->id));
         return DIP_OK;
     }
     status = dip_place_decode(&ids, &n, value, meta->place);
     if (status == DIP_ENOMEM) return status;
     if (status) {
-        fault(c, "tile %llu: %s; %s", ull(meta->id), dip_last_error(), again);
+        fault(c, "tile %llu: %.200s; %s", ull(meta->id), dip_last_error(), again(c, meta->id));
         return DIP_OK;
     }
     for (size_t i = 0; i < n; i++) listed |= ids[i] == meta->id;
     dip_ids_free(ids);
     if (!listed)
         fault(c, "tile %llu: its place %llu does not list it; %s", ull(meta->id), ull(meta->place),
-              again);
+              again(c, meta->id));
     return DIP_OK;
 }
 
@@ -216,7 +234,7 @@ static dip_status check_meta(check *c, uint64_t id, dip_bytes value, const tile_
 {
     dip_meta meta;
     if (dip_meta_decode(&meta, value, id)) {
-        fault(c, "%s; %s", dip_last_error(), again);
+        fault(c, "%.250s; %s", dip_last_error(), again(c, id));
         return DIP_OK;
     }
     if (meta.modality >= dip_archive_modality_count(c->archive)) {
@@ -247,15 +265,17 @@ static dip_status check_metas(check *c, dip_cursor *metas, const tile_chunk *chu
         }
         if (id > limit) break;
         for (; at < chunk->count && chunk->tasks[at].id < id; at++)
-            fault(c, "tile %llu: it has no metadata; %s", ull(chunk->tasks[at].id), again);
+            fault(c, "tile %llu: it has no metadata; %s", ull(chunk->tasks[at].id),
+                  again(c, chunk->tasks[at].id));
         bool has_pixels = at < chunk->count && chunk->tasks[at].id == id;
-        if (!has_pixels) fault(c, "tile %llu: it has no pixels; %s", ull(id), again);
+        if (!has_pixels) fault(c, "tile %llu: it has no pixels; %s", ull(id), again(c, id));
         status = check_meta(c, id, metas->value, has_pixels ? &chunk->tasks[at] : NULL);
         at += has_pixels;
         if (!status) status = dip_cursor_next(metas);
     }
     for (; !status && at < chunk->count; at++)
-        fault(c, "tile %llu: it has no metadata; %s", ull(chunk->tasks[at].id), again);
+        fault(c, "tile %llu: it has no metadata; %s", ull(chunk->tasks[at].id),
+              again(c, chunk->tasks[at].id));
     return status;
 }
 
@@ -282,7 +302,8 @@ static dip_status check_chunks(check *c, tile_chunk *chunk, dip_cursor *tiles, d
         status = fill_chunk(c, chunk, tiles);
         if (!status) status = dip_parallel_for(chunk->count, decode_task, chunk);
         for (size_t i = 0; !status && i < chunk->count; i++)
-            if (chunk->tasks[i].bad) fault(c, "%s; %s", chunk->tasks[i].line, again);
+            if (chunk->tasks[i].bad)
+                fault(c, "%.250s; %s", chunk->tasks[i].line, again(c, chunk->tasks[i].id));
         bool last = chunk->count < CHUNK;
         uint64_t limit = last ? UINT64_MAX : chunk->tasks[chunk->count - 1].id;
         if (!status) status = check_metas(c, metas, chunk, limit);
@@ -322,8 +343,7 @@ static dip_status check_target(check *c, const dip_cursor *cursor, bool place, u
     if (status) return status;
     if (!value.data) {
         fault(c, "name '%.*s': it leads to %s %llu, which is missing; %s", shown,
-              (const char *)cursor->key.data, place ? "place" : "tile", ull(id),
-              place ? "restore the store from a copy" : again);
+              (const char *)cursor->key.data, place ? "place" : "tile", ull(id), restore);
         return DIP_OK;
     }
     /* What cannot be read here was reported with the tiles. */
@@ -339,7 +359,7 @@ static dip_status check_target(check *c, const dip_cursor *cursor, bool place, u
                       place ? meta.place_name : meta.name);
     if (key.size != cursor->key.size || memcmp(key.bytes, cursor->key.data, key.size) != 0)
         fault(c, "name '%.*s': tile %llu, to which it leads, has another name; %s", shown,
-              (const char *)cursor->key.data, ull(tile), again);
+              (const char *)cursor->key.data, ull(tile), again(c, tile));
     return DIP_OK;
 }
 
@@ -374,10 +394,10 @@ static dip_status check_members(check *c, uint64_t place, const uint64_t *ids, s
         if (status) break;
         if (!value.data)
             fault(c, "place %llu: it lists tile %llu, which is missing; %s", ull(place),
-                  ull(ids[i]), again);
+                  ull(ids[i]), restore);
         else if (!dip_meta_decode(&meta, value, ids[i]) && meta.place != place)
             fault(c, "place %llu: it lists tile %llu, which is of place %llu; %s", ull(place),
-                  ull(ids[i]), ull(meta.place), again);
+                  ull(ids[i]), ull(meta.place), again(c, ids[i]));
     }
     return status;
 }
@@ -448,10 +468,10 @@ static dip_status check_owners(check *c, const char *set, uint32_t modality, uin
         if (status) break;
         if (!value.data)
             fault(c, "'%s': it has an embedding of tile %llu, which is missing; %s", set, ull(id),
-                  again);
+                  restore);
         else if (!dip_meta_decode(&meta, value, id) && meta.modality != modality)
             fault(c, "'%s': it has an embedding of tile %llu, which is of another modality; %s",
-                  set, ull(id), again);
+                  set, ull(id), again(c, id));
     }
     return status;
 }

@@ -11,4 +11,7 @@
 dip_status dip_writer_lock(int *fd, const char *folder);
 void dip_writer_unlock(int *fd);
 
+/** The process that holds the lock of another process's store, as far as it can be told; 0: none. */
+long dip_writer_process(const char *folder);
+
 #endif

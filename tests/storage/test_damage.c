@@ -170,7 +170,7 @@ static void a_misplaced_record_is_reported(void **state)
     collect_faults(archive, &faults);
     assert_int_equal(faults.faults, 1);
     assert_reported(&faults, "pixels of tile 2: its checksum is wrong, so its stored bytes are "
-                             "damaged; remove the tile and import it again");
+                             "damaged; remove s1/p-1 and import it again");
     for (size_t i = 0; i < n; i++) free(entries[i].value);
     dip_env_close(env);
     dip_archive_close(archive);

@@ -53,3 +53,16 @@ endif()
 
 include(GNUInstallDirs)
 install(TARGETS diptych RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+
+# The manual page and the completions: what is installed writes them from its own tables.
+set(words ${CMAKE_BINARY_DIR}/words)
+install(CODE "
+    file(MAKE_DIRECTORY ${words})
+    foreach(word man completion-bash completion-zsh completion-fish)
+        string(REPLACE \"-\" \";\" option \${word})
+        execute_process(COMMAND $<TARGET_FILE:diptych> help --\${option} OUTPUT_FILE ${words}/\${word} COMMAND_ERROR_IS_FATAL ANY)
+    endforeach()")
+install(FILES ${words}/man DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 RENAME diptych.1)
+install(FILES ${words}/completion-bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME diptych)
+install(FILES ${words}/completion-zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _diptych)
+install(FILES ${words}/completion-fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME diptych.fish)

@@ -275,7 +275,7 @@ void dip_options_get(const dip_option *row, const void *values, char *out, size_
     }
 }
 
-static void usage_of(const dip_option *row, char *out, size_t capacity)
+void dip_options_usage(const dip_option *row, char *out, size_t capacity)
 {
     char letter[8] = "";
     const char *word = row->choices;
@@ -311,22 +311,22 @@ char *dip_options_text(const dip_option *table, const void *values, const char *
     return text;
 }
 
-static bool shows_default(const dip_option *row)
+const char *dip_options_fallback(const dip_option *row)
 {
-    if (!row->fallback || !*row->fallback) return false;
-    return row->type != DIP_OPTION_FLAG || !strcmp(row->fallback, "yes");
+    if (!row->fallback || !*row->fallback) return NULL;
+    return row->type != DIP_OPTION_FLAG || !strcmp(row->fallback, "yes") ? row->fallback : NULL;
 }
 
 static void help_row(const dip_option *row, FILE *out)
 {
     enum { COLUMN = 30 };
     char usage[128];
-    usage_of(row, usage, sizeof usage);
+    dip_options_usage(row, usage, sizeof usage);
     if (strlen(usage) <= COLUMN - 3)
         fprintf(out, "  %-*s %s", COLUMN - 3, usage, row->help);
     else
         fprintf(out, "  %s\n%*s%s", usage, COLUMN, "", row->help);
-    if (shows_default(row)) fprintf(out, " [default: %s]", row->fallback);
+    if (dip_options_fallback(row)) fprintf(out, " [default: %s]", row->fallback);
     fputc('\n', out);
 }
 
@@ -343,10 +343,10 @@ void dip_options_help(const dip_option *table, FILE *out)
 static void markdown_row(const dip_option *row, FILE *out)
 {
     char usage[128];
-    usage_of(row, usage, sizeof usage);
+    dip_options_usage(row, usage, sizeof usage);
     fprintf(out, "| `");
     for (const char *p = usage; *p; p++) fprintf(out, *p == '|' ? "\\|" : "%c", *p);
-    fprintf(out, "` | %s | %s |\n", row->help, shows_default(row) ? row->fallback : "");
+    fprintf(out, "` | %s | %s |\n", row->help, dip_options_fallback(row) ? row->fallback : "");
 }
 
 void dip_options_markdown(const dip_option *table, FILE *out)

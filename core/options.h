@@ -62,6 +62,10 @@ void dip_options_get(const dip_option *row, const void *values, char *out, size_
  */
 char *dip_options_text(const dip_option *table, const void *values, const char *const *without);
 
+/** How an option is typed, "-k, --count N", and the default that people are told, or NULL. */
+void dip_options_usage(const dip_option *row, char *out, size_t capacity);
+const char *dip_options_fallback(const dip_option *row);
+
 /** Writes the table as aligned --help lines, or as rows of a Markdown table. */
 void dip_options_help(const dip_option *table, FILE *out);
 void dip_options_markdown(const dip_option *table, FILE *out);

@@ -159,7 +159,7 @@ static dip_status prepare_band(const dip_tile *tile, const dip_modality *modalit
     dip_status status = plane_floats(plane, s->image);
     if (status) return status;
     if (!all_finite(s->image, n))
-        return dip_fail(DIP_EINVAL,
+        return dip_fail(DIP_EFORMAT,
                         "band '%s' of tile '%s' has a NaN or infinite pixel; fill it first",
                         statistics->name, tile->meta.name ? tile->meta.name : "");
     to.mean = (float)statistics->mean;

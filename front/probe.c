@@ -291,8 +291,9 @@ static dip_status vector_probe(dip_typed_probe *p, dip_search *search, const cha
     if (!model) return DIP_ENOENT;
     dip_status status = dip_npy_open(&npy, p->word);
     if (status) return status;
-    status = npy.rows == 1 ? embed_vector(p, model, &npy, from)
-                           : dip_fail(DIP_EINVAL, "it holds %zu vectors; a probe is one", npy.rows);
+    status = npy.rows == 1
+                 ? embed_vector(p, model, &npy, from)
+                 : dip_fail(DIP_EFORMAT, "it holds %zu vectors; a probe is one", npy.rows);
     dip_npy_close(&npy);
     if (status) return status;
     fill_tile(p, NULL);

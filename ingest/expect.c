@@ -19,6 +19,7 @@ typedef struct sample {
     dip_grids grids;
     size_t index;
     unsigned votes;
+    bool made_up; /* the bands' names */
 } sample;
 
 typedef struct election {
@@ -86,6 +87,7 @@ static void vote(election *v)
 static dip_status judge_draft(sample *s, dip_draft *draft, const char *name,
                               const dip_modality *declared, const dip_import_options *options)
 {
+    s->made_up = dip_modality_makes_up_names(draft, name, declared, options);
     dip_status status = dip_modality_name_bands(draft, name, declared, options);
     if (!status && declared) {
         dip_grids_of_draft(&s->grids, draft);
@@ -152,6 +154,8 @@ static dip_status expect_elected(dip_expectation *e, dip_archive *archive, const
     } else if (!status) {
         e->grids = best->grids;
         status = declare(e, archive, &best->modality);
+        if (!status && best->made_up && options->named)
+            options->named(options->payload, &best->modality);
     }
     dip_free(v);
     return status;

@@ -79,7 +79,7 @@ static dip_status find_expectation(job *j, const char *name, uint8_t *position)
             return DIP_OK;
         }
     if (j->expected_count == DIP_MAX_MODALITIES)
-        return dip_fail(DIP_EINVAL, "the source names more than %d modalities ('%s' is one more)",
+        return dip_fail(DIP_EFORMAT, "the source names more than %d modalities ('%s' is one more)",
                         (int)DIP_MAX_MODALITIES, name);
     snprintf(j->expected[j->expected_count].name, DIP_WORD_CAPACITY, "%s", name);
     *position = (uint8_t)j->expected_count++;

@@ -42,6 +42,8 @@ typedef struct dip_import_options {
     /** One line per refused tile ("tile 'X' (s2): band B05 is 61x60, expected 60x60 (20 m); skipped"). */
     void (*refused)(void *payload, const char *line);
     void (*found)(void *payload, const dip_import_found *found);
+    /** A modality is declared whose bands have no names in the files and got band1, band2, ... May be NULL. */
+    void (*named)(void *payload, const dip_modality *modality);
     void *payload;
 } dip_import_options;
 

@@ -115,6 +115,14 @@ dip_status dip_modality_name_bands(dip_draft *draft, const char *name, const dip
     return DIP_OK;
 }
 
+bool dip_modality_makes_up_names(const dip_draft *draft, const char *name,
+                                 const dip_modality *declared, const dip_import_options *options)
+{
+    words given;
+    bool wrong;
+    return !declared && !find_words(&given, options->bands, name, &wrong) && !all_named(draft);
+}
+
 /* ---- guessing ---- */
 
 double dip_plane_value(const dip_plane *plane, size_t i)

@@ -22,6 +22,10 @@ dip_status dip_modality_of_draft(dip_modality *out, const char *name, const dip_
 dip_status dip_modality_name_bands(dip_draft *draft, const char *name, const dip_modality *declared,
                                    const dip_import_options *options);
 
+/** Whether dip_modality_name_bands() has to make names up. */
+bool dip_modality_makes_up_names(const dip_draft *draft, const char *name,
+                                 const dip_modality *declared, const dip_import_options *options);
+
 /** Position of a band by name, or -1. */
 int dip_modality_find_band(const dip_modality *modality, const char *name);
 

@@ -6,7 +6,8 @@
  * error. A command never prints its own failure: it returns the status, and main writes the one line
  * "diptych: <verb>: <dip_last_error()>".
  *
- * Exit: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C (what was finished is kept).
+ * Exit: 0 done, 1 failed, 2 wrong usage (a word or an option is wrong: DIP_EINVAL), 130 stopped by Ctrl-C (what was
+ * finished is kept).
  */
 #ifndef TOOLS_CMD_H
 #define TOOLS_CMD_H
@@ -29,7 +30,6 @@ typedef struct dip_tool {
     bool verbose; /* --verbose: log lines of level INFO too */
     /** Draws, and cancels after Ctrl-C: give it to all long work. Never NULL. */
     const dip_progress *progress;
-    bool wrong_usage; /* set by dip_tool_usage() */
 } dip_tool;
 
 typedef struct dip_command {
@@ -46,10 +46,6 @@ typedef struct dip_command {
     /** argv[0..argc) are the words that are no options; argv[argc] is NULL. */
     dip_status (*run)(dip_tool *tool, const void *options, int argc, char **argv);
 } dip_command;
-
-/** For wrong combinations of words and options: exit status 2. Returns DIP_EINVAL. */
-dip_status dip_tool_usage(dip_tool *tool, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
 /** A line to standard error, unless --quiet: "diptych: <verb>: ...". Clears a drawn progress bar first. */
 void dip_tool_note(dip_tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -65,9 +65,9 @@ static dip_status check_list(const session *s, const char *option, const char *l
             known |= !strncmp(at, s->vectors[i].modality, name) && at[name] == '=';
         }
         if (!known)
-            return dip_tool_usage(s->tool,
-                                  "--%s: '%.*s' is not MODALITY=FILE of a modality with vectors",
-                                  option, (int)length, at);
+            return dip_fail(DIP_EINVAL,
+                            "--%s: '%.*s' is not MODALITY=FILE of a modality with vectors", option,
+                            (int)length, at);
         at += length;
     }
     return DIP_OK;
@@ -79,11 +79,11 @@ static dip_status open_one(session *s, const dip_archive *archive, const char *w
     const char *equals = strchr(word, '=');
     char *ids = NULL, modality[DIP_WORD_CAPACITY];
     if (!equals || equals == word || !equals[1] || (size_t)(equals - word) >= sizeof modality)
-        return dip_tool_usage(s->tool, "'%.100s' is not MODALITY=VECTORS", word);
+        return dip_fail(DIP_EINVAL, "'%.100s' is not MODALITY=VECTORS", word);
     snprintf(modality, sizeof modality, "%.*s", (int)(equals - word), word);
     for (size_t i = 0; i < s->count; i++)
         if (!strcmp(s->vectors[i].modality, modality))
-            return dip_tool_usage(s->tool, "vectors of '%s' are given twice", modality);
+            return dip_fail(DIP_EINVAL, "vectors of '%s' are given twice", modality);
     dip_status status = part_of(s->options->ids, modality, &ids);
     if (!status)
         status = dip_vectors_open(&s->vectors[s->count], archive, modality, equals + 1, ids,
@@ -97,8 +97,8 @@ static dip_status open_all(session *s, const dip_archive *archive, int argc, cha
 {
     dip_status status = DIP_OK;
     if (argc < 2 && !s->options->apply)
-        return dip_tool_usage(s->tool, "alignment needs the vectors of two modalities");
-    if (argc > DIP_MAX_MODALITIES) return dip_tool_usage(s->tool, "too many words");
+        return dip_fail(DIP_EINVAL, "alignment needs the vectors of two modalities");
+    if (argc > DIP_MAX_MODALITIES) return dip_fail(DIP_EINVAL, "too many words");
     for (int i = 0; !status && i < argc; i++) status = open_one(s, archive, argv[i]);
     if (!status) status = check_list(s, "ids", s->options->ids, true);
     return status ? status : check_list(s, "output", s->options->output, false);

@@ -144,7 +144,7 @@ typedef struct session {
 static dip_status add_spec(session *s, const char *line)
 {
     if (s->spec_count == MOST_SPECS)
-        return dip_tool_usage(s->tool, "more than %d engines", MOST_SPECS);
+        return dip_fail(DIP_EINVAL, "more than %d engines", MOST_SPECS);
     dip_status status = dip_spec_parse(&s->specs[s->spec_count], line);
     if (!status) s->spec_count++;
     return status;
@@ -188,13 +188,13 @@ static dip_status parse_batches(session *s)
         if (all) end = (char *)(uintptr_t)p + 3, batch = 0;
         bool fine = end != p && (*end == ',' || !*end) && (all || batch >= 1);
         if (!fine || s->how.batch_count == DIP_CONTEST_MOST_BATCHES)
-            return dip_tool_usage(
-                s->tool, "--batches '%s' is not a list of up to %d numbers from 1, or 'all'",
-                s->options->batches, DIP_CONTEST_MOST_BATCHES);
+            return dip_fail(DIP_EINVAL,
+                            "--batches '%s' is not a list of up to %d numbers from 1, or 'all'",
+                            s->options->batches, DIP_CONTEST_MOST_BATCHES);
         s->how.batches[s->how.batch_count++] = (size_t)batch;
         p = *end ? end + 1 : end;
     }
-    if (!s->how.batch_count) return dip_tool_usage(s->tool, "--batches names no number");
+    if (!s->how.batch_count) return dip_fail(DIP_EINVAL, "--batches names no number");
     return DIP_OK;
 }
 
@@ -374,8 +374,8 @@ static dip_status measure_and_tell(session *s, int argc, char **argv)
 static dip_status check_words(session *s)
 {
     if (!strpbrk(s->options->out, "\t\n")) return DIP_OK;
-    return dip_tool_usage(s->tool,
-                          "--out: a folder's name with a tab or a line break is not possible");
+    return dip_fail(DIP_EINVAL,
+                    "--out: a folder's name with a tab or a line break is not possible");
 }
 
 static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)

@@ -111,12 +111,12 @@ static dip_status parse_k(session *s)
         long k = strtol(p, &end, 10);
         bool fine = end != p && (*end == ',' || !*end) && k >= 1 && k <= 10000;
         if (!fine || s->how.k_count == DIP_EVALUATE_MOST_K)
-            return dip_tool_usage(s->tool, "-k '%s' is not a list of up to %d whole numbers from 1",
-                                  s->options->k, DIP_EVALUATE_MOST_K);
+            return dip_fail(DIP_EINVAL, "-k '%s' is not a list of up to %d whole numbers from 1",
+                            s->options->k, DIP_EVALUATE_MOST_K);
         s->how.k[s->how.k_count++] = (size_t)k;
         p = *end ? end + 1 : end;
     }
-    if (!s->how.k_count) return dip_tool_usage(s->tool, "-k names no number");
+    if (!s->how.k_count) return dip_fail(DIP_EINVAL, "-k names no number");
     return DIP_OK;
 }
 

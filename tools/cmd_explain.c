@@ -75,7 +75,7 @@ static dip_status choose_form(session *s)
     if (!output) return DIP_OK;
     s->form = ends_in(output, ".png") ? PNG : ends_in(output, ".html") ? HTML : NO_FILE;
     if (s->form) return DIP_OK;
-    return dip_tool_usage(s->tool, "--output '%s' ends neither in .png nor in .html", output);
+    return dip_fail(DIP_EINVAL, "--output '%s' ends neither in .png nor in .html", output);
 }
 
 static dip_status open_search(session *s, const char *path)

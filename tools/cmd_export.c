@@ -430,7 +430,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
     session s = {.tool = tool, .options = values};
     bool simulated = false;
     (void)argc;
-    if (!s.options->out) return dip_tool_usage(tool, "--out is missing: the folder to write to");
+    if (!s.options->out) return dip_fail(DIP_EINVAL, "--out is missing: the folder to write to");
     dip_status status = dip_archive_open(&s.archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = dip_archive_ids(s.archive, -1, &s.ids, &s.count);
     if (!status) status = export_all(&s);

@@ -91,6 +91,24 @@ static void show_found(void *payload, const dip_import_found *found)
     dip_tool_note(l->tool, "%s%s", line, found->modality_count ? "" : " no tile");
 }
 
+/* How to name bands that have no names. */
+static void show_named(void *payload, const dip_modality *modality)
+{
+    listener *l = payload;
+    char names[200] = "", example[200] = "";
+    size_t used = 0, shown = 0;
+    for (uint32_t b = 0; b < modality->band_count && used < 150; b++) {
+        const char *between = b ? ", " : "";
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", between,
+                                 modality->bands[b].name);
+        shown += (size_t)snprintf(example + shown, sizeof example - shown, "%sNAME", b ? "," : "");
+    }
+    dip_tool_note(l->tool,
+                  "the files of %s name no bands, which are called %s now; to name them, import "
+                  "into a new archive with --bands \"%s=%s\"",
+                  modality->name, names, modality->name, example);
+}
+
 static void print_json(const dip_import_report *r, const char *archive, double seconds)
 {
     dip_json j;
@@ -177,6 +195,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
                                     .progress = tool->progress,
                                     .refused = show_refused,
                                     .found = show_found,
+                                    .named = show_named,
                                     .payload = &l};
     dip_status status = check_sources(argc - 1, argv + 1, &how);
     if (!status) status = dip_target_open(&archive, tool, argv[0], o->title);

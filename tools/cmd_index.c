@@ -133,7 +133,7 @@ static dip_status print_points(const dip_manifest *m)
             dip_text_table_add(t, "all");
             dip_text_table_add(t, "all");
         }
-        dip_text_table_add(t, "%.3g ms", p->us / 1000);
+        dip_text_table_add(t, "%.3f ms", p->us / 1000);
         dip_text_table_add(t, "%s", is_default(m, p) ? "<- used" : "");
     }
     status = dip_text_table_print(t, stdout);
@@ -247,7 +247,7 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
                                      .keep = (size_t)o->keep,
                                      .progress = tool->progress};
     if (o->memory && !(indexing.recipe.memory = dip_bytes_parse(o->memory)))
-        return dip_tool_usage(tool, "--memory '%s' is no size; write it as 500M or 8G", o->memory);
+        return dip_fail(DIP_EINVAL, "--memory '%s' is no size; write it as 500M or 8G", o->memory);
     dip_status status = dip_archive_open(&archive, argv[0], DIP_ARCHIVE_READ);
     if (!status) status = dip_index_archive(archive, &indexing, &report);
     if (!status) status = print_report(tool, archive, &report);

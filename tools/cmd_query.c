@@ -195,8 +195,8 @@ static dip_status parse_bbox(session *s)
         char *end;
         s->bbox[i] = strtod(text, &end);
         if (end == text || *end != (i < 3 ? ',' : '\0'))
-            return dip_tool_usage(s->tool, "--bbox '%s' is not four numbers: west,south,east,north",
-                                  s->options->bbox);
+            return dip_fail(DIP_EINVAL, "--bbox '%s' is not four numbers: west,south,east,north",
+                            s->options->bbox);
         text = end + 1;
     }
     s->query.bbox = s->bbox;
@@ -239,13 +239,11 @@ static dip_status prepare(session *s)
     s->query.one_per_place = o->one_per_place;
     s->query.diversify_km = o->diversify_km;
     if (o->geojson && s->tool->json)
-        return dip_tool_usage(s->tool, "--json and --geojson exclude each other");
+        return dip_fail(DIP_EINVAL, "--json and --geojson exclude each other");
     dip_status status = parse_bbox(s);
     if (!status) status = read_shape(s);
     if (status || !o->datetime) return status;
-    status = dip_when_interval(o->datetime, &from, &to);
-    s->tool->wrong_usage = status != DIP_OK;
-    return status;
+    return dip_when_interval(o->datetime, &from, &to);
 }
 
 static dip_status open_search(session *s, const char *path)
@@ -323,8 +321,7 @@ static dip_status ask(session *s, asked *a, const char *word)
     double lon, lat;
     dip_probe_options how = {.from = s->options->from, .bands = s->options->bands};
     if (s->options->lonlat && !dip_lonlat_parse(word, &lon, &lat))
-        return dip_tool_usage(s->tool, "'%s' is no location; write it as lon,lat: 13.52,48.21",
-                              word);
+        return dip_fail(DIP_EINVAL, "'%s' is no location; write it as lon,lat: 13.52,48.21", word);
     dip_status status = dip_typed_probe_init(&a->typed, s->archive, s->search, word, &how);
     if (!status) status = dip_search_run(s->search, &a->typed.probe, &s->query, &a->result);
     if (status && a->typed.probe.kind == DIP_PROBE_PIXELS)
@@ -372,6 +369,7 @@ static void tell(const session *s, const asked *a)
     if (a->typed.probe.kind == DIP_PROBE_LONLAT)
         dip_tool_note(s->tool, "nearest tile to %s is %s, %.1f km away", a->typed.word, a->title,
                       kilometres(&a->typed.probe, a->answer.meta));
+    if (a->result.missing[0]) dip_tool_note(s->tool, "%s", a->result.missing);
     if (has_filters(&s->query)) {
         dip_format_count(a->result.matching, matching, sizeof matching);
         dip_format_count(tiles_searched(s, a), all, sizeof all);

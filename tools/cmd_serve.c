@@ -165,8 +165,8 @@ static dip_status run(dip_tool *tool, const void *values, int argc, char **argv)
                              .access_log = o->access_log,
                              .behind_proxy = o->behind_proxy};
     if (!http.largest_body)
-        return dip_tool_usage(tool, "--max-body '%s' is no size; write it as 500k or 64M",
-                              o->max_body);
+        return dip_fail(DIP_EINVAL, "--max-body '%s' is no size; write it as 500k or 64M",
+                        o->max_body);
     sigemptyset(&mine);
     sigaddset(&mine, SIGINT);
     sigaddset(&mine, SIGTERM);

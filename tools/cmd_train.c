@@ -47,7 +47,10 @@ static void print_json(const dip_train_result *r, const char *page)
     dip_json_count(&j, "epochs", r->epochs);
     dip_json_count(&j, "parameters", r->parameters);
     dip_json_real(&j, "waited", r->waited, 3);
-    dip_json_text(&j, "page", page);
+    if (dip_file_exists(page))
+        dip_json_text(&j, "page", page);
+    else
+        dip_json_null(&j, "page");
     dip_json_end(&j);
 }
 

@@ -9,5 +9,7 @@ void dip_help_overview(const dip_command *const *commands, FILE *out);
 void dip_help_command(const dip_command *command, const dip_option *common, FILE *out);
 /** docs/cli.md: all commands. */
 void dip_help_markdown(const dip_command *const *commands, const dip_option *common, FILE *out);
+/** The manual page diptych(1), for man: all commands. */
+void dip_help_man(const dip_command *const *commands, const dip_option *common, FILE *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/parallel.h"
+#include "tools/completion.h"
 #include "tools/help.h"
 #include "tools/report.h"
 
@@ -101,17 +102,6 @@ static void say(const char *format, ...)
     fprintf(stderr, "diptych: %s\n", line);
 }
 
-dip_status dip_tool_usage(dip_tool *tool, const char *format, ...)
-{
-    char line[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    tool->wrong_usage = true;
-    return dip_fail(DIP_EINVAL, "%s", line);
-}
-
 void dip_tool_note(dip_tool *tool, const char *format, ...)
 {
     char line[1024];
@@ -197,7 +187,7 @@ static int finish(const dip_tool *tool, dip_status status)
         return EXIT_STOPPED;
     }
     say("%s: %s", tool->command->name, dip_last_error());
-    return tool->wrong_usage ? EXIT_USAGE : EXIT_FAILED;
+    return status == DIP_EINVAL ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static void set_up(const common_options *common, dip_tool *tool)
@@ -255,6 +245,17 @@ static int run_command(const dip_command *command, int argc, char **argv)
     return code;
 }
 
+static int run_completion(const char *name)
+{
+    for (int i = 0; i < DIP_SHELL_COUNT; i++) {
+        if (strcmp(name, dip_shell_name((dip_shell)i)) != 0) continue;
+        dip_completion_write((dip_shell)i, commands, common_table, stdout);
+        return EXIT_DONE;
+    }
+    say("there is no completion for '%s'; there is one for bash, zsh and fish", name);
+    return EXIT_USAGE;
+}
+
 static int run_help(int argc, char **argv)
 {
     dip_option rows[MOST_ROWS];
@@ -266,6 +267,11 @@ static int run_help(int argc, char **argv)
         dip_help_markdown(commands, common_table, stdout);
         return EXIT_DONE;
     }
+    if (!strcmp(argv[1], "--man")) {
+        dip_help_man(commands, common_table, stdout);
+        return EXIT_DONE;
+    }
+    if (!strcmp(argv[1], "--completion")) return run_completion(argc > 2 ? argv[2] : "");
     const dip_command *command = find_command(argv[1]);
     if (!command) return unknown_command(argv[1]);
     common_rows(command, rows);

@@ -70,17 +70,22 @@ static size_t column_width(const dip_text_table *table, size_t column)
     return widest;
 }
 
-static void print_cell(const dip_text_table *table, size_t cell, size_t width, FILE *out)
+/* No blanks behind the last cell that has text. */
+static void print_row(const dip_text_table *table, size_t first, const size_t *widths, FILE *out)
 {
-    size_t column = cell % table->column_count;
-    int pad = (int)(width - width_of(table->cells[cell]));
-    bool last = column + 1 == table->column_count;
-    if (column) fputs("  ", out);
-    if (table->columns[column] == 'r')
-        fprintf(out, "%*s%s", pad, "", table->cells[cell]);
-    else
-        fprintf(out, "%s%*s", table->cells[cell], last ? 0 : pad, "");
-    if (last) fputc('\n', out);
+    char *const *cells = table->cells + first;
+    size_t n =
+        table->count - first < table->column_count ? table->count - first : table->column_count;
+    while (n && !*cells[n - 1]) n--;
+    for (size_t c = 0; c < n; c++) {
+        int pad = (int)(widths[c] - width_of(cells[c]));
+        const char *between = c ? "  " : "";
+        if (table->columns[c] == 'r')
+            fprintf(out, "%s%*s%s", between, pad, "", cells[c]);
+        else
+            fprintf(out, "%s%s%*s", between, cells[c], c + 1 < n ? pad : 0, "");
+    }
+    fputc('\n', out);
 }
 
 dip_status dip_text_table_print(const dip_text_table *table, FILE *out)
@@ -89,8 +94,7 @@ dip_status dip_text_table_print(const dip_text_table *table, FILE *out)
     size_t *widths = dip_alloc(table->column_count * sizeof *widths);
     if (!widths) return DIP_ENOMEM;
     for (size_t c = 0; c < table->column_count; c++) widths[c] = column_width(table, c);
-    for (size_t i = 0; i < table->count; i++)
-        print_cell(table, i, widths[i % table->column_count], out);
+    for (size_t i = 0; i < table->count; i += table->column_count) print_row(table, i, widths, out);
     dip_free(widths);
     return DIP_OK;
 }

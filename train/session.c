@@ -24,7 +24,7 @@ static dip_status open_data(dip_session *t, const dip_archive *archive)
     t->result->held_pairs = t->dataset->held_count;
     for (uint32_t m = 0; m < t->dataset->modality_count; m++)
         if (!t->dataset->modality[m].band_count)
-            return dip_fail(DIP_EINVAL,
+            return dip_fail(DIP_ENOENT,
                             "tiles of modality '%s' have no pixels to learn from; diptych align "
                             "learns from vectors",
                             t->dataset->modality[m].name);

@@ -45,7 +45,7 @@ static dip_status check_row(const dip_vectors *v, size_t row, const float *value
 {
     for (size_t i = 0; i < v->input.dim; i++)
         if (!isfinite(values[i]))
-            return dip_fail(DIP_EINVAL,
+            return dip_fail(DIP_EFORMAT,
                             "vectors of %s, '%s': row %zu (counted from 0) has a value that is "
                             "not finite, at position %zu",
                             v->modality, v->input.origin, row, i);
@@ -182,7 +182,7 @@ static dip_status take_names(dip_vectors *v, const char *path, named_row *names,
     if (!v->ids || !v->row_of) return DIP_ENOMEM;
     for (size_t i = 0; i < count; i++) {
         if (i && names[i].id == names[i - 1].id)
-            return dip_fail(DIP_EINVAL, "'%s': lines %u and %u name the same tile", path,
+            return dip_fail(DIP_EFORMAT, "'%s': lines %u and %u name the same tile", path,
                             names[i - 1].row + 1, names[i].row + 1);
         v->ids[i] = names[i].id;
         v->row_of[i] = names[i].row;

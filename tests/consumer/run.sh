@@ -26,4 +26,8 @@ cmake -S "$tree/tests/consumer" -B "$work/cmake" -G Ninja -DCMAKE_C_COMPILER="$c
 "$work/cmake/consumer" "$work/two.archive"
 
 "$work/tree/bin/diptych" --help >/dev/null
+share=$work/tree/share
+for words in man/man1/diptych.1 bash-completion/completions/diptych zsh/site-functions/_diptych fish/vendor_completions.d/diptych.fish; do
+    grep -q 'simulate' "$share/$words" || { echo "$words was not installed, or is empty"; exit 1; }
+done
 echo "$(wc -l <"$work/declared") functions exported; pkg-config and CMake consumers ran"

@@ -197,12 +197,12 @@ same "$(grep -o '"engine":"[a-z]*"' p/results.jsonl | tr '\n' ' ')" '"engine":"e
 
 # ---- mistakes ----
 refused 2 "--batches '0' is not a list" bench base.u8bin --queries asks.u8bin --batches 0
-refused 1 "holds no queries" bench base.u8bin -o e
+refused 2 "holds no queries" bench base.u8bin -o e
 refused 1 "'none.fvecs'" bench none.fvecs --queries asks.u8bin -o e
 refused 1 "names no known format" bench peer --queries asks.u8bin -o e
-refused 1 "lower -k" bench base.u8bin --queries asks.u8bin -k 500 -o e
+refused 2 "lower -k" bench base.u8bin --queries asks.u8bin -k 500 -o e
 refused 1 "there are no measurements" bench -o e
-refused 1 "there is no engine 'fast'" bench --serve fast
+refused 2 "there is no engine 'fast'" bench --serve fast
 head -c 1000 base.u8bin >cut.u8bin
 refused 1 "it was cut off" bench cut.u8bin --queries asks.u8bin -o e
 
@@ -214,7 +214,7 @@ quietly bench a exact --base s2 --queries s1 -o x --batches all -k 5
 quietly bench a exact --base s2 --queries s2 -o x --batches all -k 5
 same "$(grep -c '"n":60,"dim":[0-9]*,"queries":60,' x/results.jsonl)" 1 "from radar to optical"
 same "$(grep -c '"n":30,"dim":[0-9]*,"queries":30,' x/results.jsonl)" 1 "of one modality half asks"
-refused 1 "an archive needs --base and --queries" bench a -o x
+refused 2 "an archive needs --base and --queries" bench a -o x
 refused 1 "there is no modality 's9'" bench a --base s9 --queries s1 -o x
 
 # ---- real descriptors ----

@@ -32,6 +32,23 @@ static void test_columns_are_aligned_by_characters(void **state)
     dip_text_table_destroy(t);
 }
 
+static void test_rows_have_no_blanks_at_their_ends(void **state)
+{
+    dip_text_table *t;
+    char *text;
+    size_t length;
+    (void)state;
+    FILE *out = open_memstream(&text, &length);
+    assert_int_equal(dip_text_table_create(&t, "lll"), DIP_OK);
+    static const char *const cells[] = {"a", "b", "", "aa", "bb", "used", "aaa", "", ""};
+    for (int i = 0; i < 9; i++) dip_text_table_add(t, "%s", cells[i]);
+    assert_int_equal(dip_text_table_print(t, out), DIP_OK);
+    fclose(out);
+    assert_string_equal(text, "a    b\naa   bb  used\naaa\n");
+    free(text);
+    dip_text_table_destroy(t);
+}
+
 static void test_figures(void **state)
 {
     static const struct {
@@ -89,6 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns_are_aligned_by_characters),
+        cmocka_unit_test(test_rows_have_no_blanks_at_their_ends),
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_footprints_are_cut_at_the_antimeridian),
     };

@@ -85,6 +85,10 @@ for place in 1 2 3 4 5 6; do
     done
 done
 run import n nameless >/dev/null
+grep -q 'the files of m3 name no bands, which are called band1, band2, band3 now; .* --bands "m3=NAME,NAME,NAME"' err ||
+    fail "of bands without names it said: $(cat err)"
+run import n nameless >/dev/null
+! grep -q 'name no bands' err || fail "the second import told again how to name bands"
 run train n --epochs 1 --batch 2 --input-px 16 --widths 32 --blocks 1 --embed-dim 32 >/dev/null
 run encode n >/dev/null
 run index n >/dev/null
@@ -125,6 +129,12 @@ grep -q "the filter leaves $of_test of $all tiles; searched them exactly" err ||
 equal "own modality" $((all - 1)) "$(run query a s1/sim1-000005 --to s1 -k 1000 --json | wc -l)"
 equal "both" $((2 * all - 1)) "$(run query a s1/sim1-000005 --to all -k 1000 --json | wc -l)"
 equal "no label" 0 "$(run query a s1/sim1-000005 --label 'no such label' --json | wc -l)"
+run query a s1/sim1-000005 --label 'urban|pastre' >/dev/null
+grep -q "no tile has label 'pastre'; did you mean 'pasture'?" err || fail "of a label that no tile has it said: $(cat err)"
+run query a s1/sim1-000005 --filter "split = 'tst' AND A_CONTAINS(labels, ('pastre'))" >/dev/null
+grep -q "no tile has split 'tst'; did you mean 'test'?" err || fail "of a split that no tile has it said: $(cat err)"
+run query a s1/sim1-000005 --label pasture >/dev/null
+! grep -q 'no tile has' err || fail "of a label that tiles have it said: $(cat err)"
 
 # The contact sheet needs nothing but itself.
 run query a s1/sim1-000005 out/tiles/s2/sim1-000007 -k 3 --html sheet.html >/dev/null

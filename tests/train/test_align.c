@@ -315,10 +315,10 @@ static void what_does_not_fit_is_refused(void **state)
     const char *nan = write_vectors("nan.npy", PLACES, DIM_A, 1, 137);
     const char *three = write_vectors("three.npy", 3, DIM_A, 1, SIZE_MAX);
     const char *names = support_path("wrong.txt");
-    assert_refused(archive, "a", nan, NULL, DIP_EINVAL, "row 137 ");
+    assert_refused(archive, "a", nan, NULL, DIP_EFORMAT, "row 137 ");
     assert_refused(archive, "a", three, NULL, DIP_EMISMATCH, "240 tiles");
     assert_int_equal(dip_file_write(names, "tile-7-0\ntile-7-0\ntile-1-0\n", 27), DIP_OK);
-    assert_refused(archive, "a", three, names, DIP_EINVAL, "lines 1 and 2");
+    assert_refused(archive, "a", three, names, DIP_EFORMAT, "lines 1 and 2");
     assert_int_equal(dip_file_write(names, "tile-7-0\ntile-8-0\n", 18), DIP_OK);
     assert_refused(archive, "a", three, names, DIP_EMISMATCH, "names 2 tiles");
     assert_int_equal(dip_file_write(names, "tile-7-0\nnone\ntile-1-0\n", 23), DIP_OK);

@@ -298,14 +298,14 @@ static void a_nan_in_a_tile_is_named(void **state)
     dip_train_options options = support_options("m");
     dip_train_result result;
     dip_archive *archive = support_archive("nan", &plan);
-    assert_int_equal(train(archive, &options, 0, &result), DIP_EINVAL);
+    assert_int_equal(train(archive, &options, 0, &result), DIP_EFORMAT);
     assert_non_null(strstr(dip_last_error(), "tile-2-0"));
     dip_archive_close(archive);
     /* a held-out one that is not kept in memory is seen first by an evaluation */
     const support_plan held = {.places = 20, .splits = "ttv", .nan_place = 3};
     options.memory_mb = 0;
     archive = support_archive("nan-held", &held);
-    assert_int_equal(train(archive, &options, 0, &result), DIP_EINVAL);
+    assert_int_equal(train(archive, &options, 0, &result), DIP_EFORMAT);
     assert_non_null(strstr(dip_last_error(), "tile-2-0"));
     dip_archive_close(archive);
 }

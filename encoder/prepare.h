@@ -10,7 +10,7 @@
 /**
  * Brings all planes to the finest plane's grid (Catmull-Rom bicubic, as GDAL's "cubic") and normalises
  * with (value - mean) / stddev of `modality`. out: (height, width, bands) float32, height and width those of the
- * finest plane; needs dip_prepare_size() floats. DIP_EINVAL names the band with a NaN or infinite pixel.
+ * finest plane; needs dip_prepare_size() floats. DIP_EFORMAT names the band with a NaN or infinite pixel.
  */
 dip_status dip_prepare(const dip_tile *tile, const dip_modality *modality, float *out);
 /** Side lengths of the finest plane. */

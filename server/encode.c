@@ -63,8 +63,11 @@ static dip_status encode(dip_service *service, const dip_view *view, const dip_r
         &upload->source, dip_service_archive(service), view->search, "upload", request->body,
         request->body_length, DIP_UPLOAD_PIXELS, &options);
     begin = dip_request_stage(request, DIP_STAGE_PARSE, begin);
-    if (!status) status = dip_probe_resolve(view->search, &upload->source.probe, -1, &probed);
+    const bool read = !status;
+    if (read) status = dip_probe_resolve(view->search, &upload->source.probe, -1, &probed);
     dip_request_stage(request, DIP_STAGE_ENCODE, begin);
+    if (status == DIP_EFORMAT && read)
+        status = DIP_EINVAL; /* a GeoTIFF it is: its pixels are no numbers */
     if (status) {
         dip_upload_free(upload); /* with the pixels, if it is the encoder that failed */
         return status;

@@ -35,7 +35,7 @@ typedef struct dip_train_result {
 } dip_train_result;
 
 /**
- * Expected failures: DIP_EINVAL (options; a tile with a NaN, by name; training became unstable: says what to try),
+ * Expected failures: DIP_EINVAL (options; training became unstable: says what to try),
  * DIP_ENOENT (too few pairs, unknown modality), DIP_ECANCEL (a checkpoint was written).
  */
 dip_status dip_train(const dip_archive *archive, const dip_train_options *options,

@@ -206,7 +206,7 @@ static void bad_tiles_are_refused_by_band(void **state)
     dip_model *model = write_and_open(&r);
     make_tiles(&set, 1);
     set.pixels[3][1][9] = NAN;
-    assert_int_equal(dip_model_encode(model, 0, set.list, TILES, vectors), DIP_EINVAL);
+    assert_int_equal(dip_model_encode(model, 0, set.list, TILES, vectors), DIP_EFORMAT);
     assert_non_null(strstr(dip_last_error(), "'VH'"));
     assert_int_equal(dip_model_encode(model, 1, set.list, TILES, vectors), DIP_EMISMATCH);
     assert_int_equal(dip_model_encode(model, 2, set.list, TILES, vectors), DIP_EINVAL);

@@ -55,10 +55,10 @@ static void nan_names_the_band(void **state)
     float pixels[] = {1, NAN, 3, 4}, out[4];
     dip_modality m = one_band(0, 1);
     dip_tile tile = one_plane(DIP_DTYPE_F32, 2, 2, pixels);
-    assert_int_equal(dip_prepare(&tile, &m, out), DIP_EINVAL);
+    assert_int_equal(dip_prepare(&tile, &m, out), DIP_EFORMAT);
     assert_non_null(strstr(dip_last_error(), "'B1'"));
     pixels[1] = -INFINITY;
-    assert_int_equal(dip_prepare(&tile, &m, out), DIP_EINVAL);
+    assert_int_equal(dip_prepare(&tile, &m, out), DIP_EFORMAT);
     m.band_count = 2;
     assert_int_equal(dip_prepare(&tile, &m, out), DIP_EMISMATCH);
 }

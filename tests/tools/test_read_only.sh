@@ -38,7 +38,7 @@ fcntl.lockf(lock, fcntl.LOCK_EX)
 open("held", "w").write("held")
 open("release").read()' &
 writer=$!
-trap 'kill $writer 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $writer 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 100); do
     [ ! -s held ] || break
     sleep 0.05

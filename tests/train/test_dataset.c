@@ -225,7 +225,7 @@ static void a_nan_is_refused_by_name(void **state)
     const support_plan plan = {.places = 12, .splits = "t", .nan_place = 8};
     dip_archive *archive = support_archive("nan", &plan);
     dip_dataset *d = open_set(archive, NULL);
-    assert_int_equal(dip_dataset_measure(d, NULL), DIP_EINVAL);
+    assert_int_equal(dip_dataset_measure(d, NULL), DIP_EFORMAT);
     assert_non_null(strstr(dip_last_error(), "tile-7-0"));
     assert_non_null(strstr(dip_last_error(), "'V'"));
     dip_dataset_close(d);

@@ -114,7 +114,7 @@ static dip_status read_through(const char *path)
 
 static dip_status one_round(bench *b, size_t round)
 {
-    const dip_index_params params = {(uint32_t)b->options.nprobe, (uint32_t)b->options.depth};
+    const dip_index_params params = {(uint32_t)b->options.nprobe, (uint32_t)b->options.depth, 0};
     const size_t repeats = (size_t)b->options.repeats;
     dip_index *index;
     double start = bench_clock(CLOCK_MONOTONIC);

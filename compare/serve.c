@@ -40,20 +40,23 @@ static double cpu_seconds(void)
 /* Parameters that each kind of request may have; the protocol's own fields are not among them. */
 typedef struct parameter {
     const char *name;
-    size_t offset;     /* of a uint32_t, or an enumeration of that size */
-    const char *words; /* "a|b", for 1 and 2; NULL: a whole number from 1 */
+    size_t offset;     /* of a uint32_t, an enumeration of that size, or a float */
+    const char *words; /* "a|b", for 1 and 2; NULL: a whole number from 1, or of a float: */
+    bool real;         /* a number from 0 */
+    bool native;       /* of that engine alone */
 } parameter;
 
 static const parameter build_parameters[] = {
-    {"lists", offsetof(dip_index_recipe, lists), NULL},
-    {"codes", offsetof(dip_index_recipe, code_count), NULL},
-    {"refine", offsetof(dip_index_recipe, refinement), "int8|half"},
-    {NULL, 0, NULL},
+    {.name = "lists", .offset = offsetof(dip_index_recipe, lists)},
+    {.name = "codes", .offset = offsetof(dip_index_recipe, code_count)},
+    {"refine", offsetof(dip_index_recipe, refinement), "int8|half", .native = true},
+    {0},
 };
 static const parameter search_parameters[] = {
-    {"nprobe", offsetof(dip_index_params, nprobe), NULL},
-    {"depth", offsetof(dip_index_params, depth), NULL},
-    {NULL, 0, NULL},
+    {.name = "nprobe", .offset = offsetof(dip_index_params, nprobe)},
+    {.name = "depth", .offset = offsetof(dip_index_params, depth)},
+    {.name = "gap", .offset = offsetof(dip_index_params, gap), .real = true, .native = true},
+    {0},
 };
 
 static dip_status need(const dip_message *m, const char *name, const char **out)
@@ -87,6 +90,24 @@ static dip_status take_word(const char *name, const char *word, const char *word
     return dip_fail(DIP_EINVAL, "%s=%s is none of %s", name, word, words);
 }
 
+/* A parameter's value to its place in a struct. */
+static dip_status take_parameter(const parameter *p, const dip_message *m, const char *text,
+                                 void *out)
+{
+    size_t value = 0;
+    double real = 0;
+    dip_status status = p->words  ? take_word(p->name, text, p->words, &value)
+                        : p->real ? dip_message_number(m, p->name, &real)
+                                  : need_whole(m, p->name, UINT32_MAX, &value);
+    if (!status && !(real >= 0 && real < 4))
+        status = dip_fail(DIP_EINVAL, "%s=%s is no number from 0 to 4", p->name, text);
+    if (status) return status;
+    const uint32_t number = (uint32_t)value;
+    const float small = (float)real;
+    memcpy((char *)out + p->offset, p->real ? (const void *)&small : &number, sizeof number);
+    return DIP_OK;
+}
+
 static bool is_field(const char *name)
 {
     static const char *const names[] = {"base",    "metric", "threads", "folder",
@@ -102,16 +123,13 @@ static dip_status take_parameters(const server *s, const dip_message *m, const p
 {
     for (size_t i = 0; i < m->count; i++) {
         const parameter *p = table;
-        size_t value = 0;
         if (is_field(m->names[i])) continue;
         while (p->name && strcmp(p->name, m->names[i]) != 0) p++;
-        if (!p->name || s->engine == DIP_ENGINE_EXACT)
+        if (!p->name || s->engine == DIP_ENGINE_EXACT ||
+            (p->native && s->engine != DIP_ENGINE_NATIVE))
             return dip_fail(DIP_EINVAL, "there is no parameter '%s' of '%s'", m->names[i], m->word);
-        dip_status status = p->words ? take_word(p->name, m->values[i], p->words, &value)
-                                     : need_whole(m, p->name, UINT32_MAX, &value);
+        dip_status status = take_parameter(p, m, m->values[i], out);
         if (status) return status;
-        uint32_t number = (uint32_t)value;
-        memcpy((char *)out + p->offset, &number, sizeof number);
     }
     return DIP_OK;
 }

@@ -75,6 +75,12 @@ struct dip_engine_ops {
     /** Inner products of one query with some rows. Any number of threads. */
     dip_status (*scores)(const dip_index *index, const float *query, const uint32_t *rows, size_t n,
                          float *scores);
+    /**
+     * How far each of the nprobe nearest lists of each query is behind the nearest, on the scale of dip_index_params.gap: (nq, nprobe),
+     * ascending; infinity where there is no list. On all threads. NULL: the engine knows no gap.
+     */
+    dip_status (*behind)(const dip_index *index, const float *queries, size_t nq, uint32_t nprobe,
+                         float *out);
     /** Answers a request that allows many rows or all. Any number of threads. */
     dip_status (*search)(const dip_index *index, const dip_request *request);
     dip_status (*update)(const dip_index *base, const dip_change *change);

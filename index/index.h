@@ -63,6 +63,11 @@ bool dip_index_holds_out(uint64_t id);
 typedef struct dip_index_params {
     uint32_t nprobe;
     uint32_t depth; /* candidates that leave the 4-bit scan for refinement, as a multiple of k */
+    /**
+     * Native engine: of the nprobe nearest lists a query reads those that are not further than this behind its nearest,
+     * by q.c - |c|^2 / 2, half the difference of squared distances. Not under a filter. 0: all of them.
+     */
+    float gap;
 } dip_index_params;
 
 /**

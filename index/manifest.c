@@ -124,9 +124,10 @@ static json_t *format_points(const dip_manifest *m)
         const dip_operating_point *p = &m->points[i];
         json_array_append_new(
             list,
-            json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "from", p->from, "to", p->to, "nprobe",
-                      (json_int_t)p->params.nprobe, "depth", (json_int_t)p->params.depth, "target",
-                      number(p->target), "recall", number(p->recall), "us", number(p->us)));
+            json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "from", p->from, "to", p->to,
+                      "nprobe", (json_int_t)p->params.nprobe, "depth", (json_int_t)p->params.depth,
+                      "gap", number(p->params.gap), "target", number(p->target), "recall",
+                      number(p->recall), "us", number(p->us)));
     }
     return list;
 }
@@ -304,6 +305,9 @@ static void read_points(reader *r, const json_t *root, uint64_t version, dip_man
         read_name(r, one, "to", p->to, sizeof p->to);
         p->params.nprobe = (uint32_t)read_count(r, one, "nprobe", UINT32_MAX);
         p->params.depth = (uint32_t)read_count(r, one, "depth", UINT32_MAX);
+        const json_t *gap = json_object_get(one, "gap");
+        if (gap) p->params.gap = (float)read_number(r, gap, "gap");
+        if (!(p->params.gap >= 0)) wrong(r, "gap");
         p->target = read_number(r, json_object_get(one, "target"), "target");
         p->recall = read_number(r, json_object_get(one, "recall"), "recall");
         if (version > 1) p->us = read_number(r, json_object_get(one, "us"), "us");

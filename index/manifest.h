@@ -2,9 +2,9 @@
  * The manifest of a generation: what it was built from, how to search it, and what its files are.
  *
  * JSON, one object: format ("diptych index"), version (2), generation, model, dim, modalities [{name, count, describe}],
- * points [{from, to, nprobe, depth, target, recall, us}], calibrations [{from, to, quantiles [1001 numbers]}], files [{name,
+ * points [{from, to, nprobe, depth, gap, target, recall, us}], calibrations [{from, to, quantiles [1001 numbers]}], files [{name,
  * bytes, xxh3}], and last checksum: the XXH3 of the file's bytes with the checksum's own 16 digits as zeros.
- * Checksums are 16 hex digits. Version 1 had one point a direction, without `us`; it is read too.
+ * Checksums are 16 hex digits. Version 1 had one point a direction, without `us`; it is read too. A point without a gap has none.
  */
 #ifndef INDEX_MANIFEST_H
 #define INDEX_MANIFEST_H

@@ -156,6 +156,7 @@ const dip_engine_ops dip_engine_native = {
     .open = open_native,
     .close = close_native,
     .scores = dip_native_row_scores,
+    .behind = dip_native_behind,
     .search = dip_native_search,
     .narrow = dip_native_narrow,
     .update = dip_native_update,

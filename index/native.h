@@ -3,7 +3,8 @@
  *
  * A search ranks the groups of lists by their centroids and the lists of the nearest groups by theirs, with the query as
  * bytes, re-ranks a shortlist with the query as it is, scans the 4-bit codes of the nprobe nearest lists, and scores the
- * best of what it found by the refinement vectors. |q - c - r|^2 = 2 - 2 (q.c + q.r - term), so one table a query does.
+ * best of what it found by the refinement vectors. With a gap, lists that are far behind the nearest are not scanned: how many
+ * a query needs is told by how alone its nearest list stands. |q - c - r|^2 = 2 - 2 (q.c + q.r - term), so one table a query does.
  *
  * Vectors that come later stand in `<name>.delta` (layout.h) with their float32 values, and every search compares all of
  * them; so do bits for the rows of the segment that are gone. When either grows too long, an update writes a new
@@ -43,10 +44,12 @@ typedef struct dip_native {
     dip_native_scratch *idle;
 } dip_native;
 
-/** dip_engine_ops.scores, .search, .narrow */
+/** dip_engine_ops.scores, .search, .behind, .narrow */
 dip_status dip_native_row_scores(const dip_index *index, const float *query, const uint32_t *rows,
                                  size_t n, float *scores);
 dip_status dip_native_search(const dip_index *index, const dip_request *request);
+dip_status dip_native_behind(const dip_index *index, const float *queries, size_t nq,
+                             uint32_t nprobe, float *out);
 bool dip_native_narrow(const dip_index *index, const dip_index_params *params, size_t rows);
 void dip_native_scratch_free(dip_native_scratch *scratch);
 

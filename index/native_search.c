@@ -115,6 +115,7 @@ typedef struct job {
     dip_native_scratch *s;
     size_t nprobe, fetch, room; /* room: hits that there can be */
     dip_native_query bytes;
+    float gap;                  /* 0: none */
     float margin;
     bool cold;
     size_t found; /* in s->found */
@@ -192,6 +193,21 @@ static float list_product(const dip_native *native, dip_native_scratch *s, const
     return scale * native->kernel->dot_int8(query, s->centroid, g->shape.dim);
 }
 
+/*
+ * How many of the first n lists found are not further behind the nearest than the gap; more, if those hold few vectors: to find
+ * too few hits is to search again.
+ */
+static size_t near_lists(const job *j, size_t n)
+{
+    const dip_native_candidate *c = j->s->found;
+    const dip_segment_list *lists = j->native->segment.lists;
+    size_t held = 0, count = 0;
+    if (!(j->gap > 0)) return n;
+    for (; count < n && (held < 2 * j->room || c[count].score >= c->score - j->gap); count++)
+        held += lists[c[count].slot + 1].place - lists[c[count].slot].place;
+    return count;
+}
+
 /* The nprobe nearest lists to s->order, nearest first, and what is to be known of each. */
 static void choose_lists(job *j)
 {
@@ -212,7 +228,7 @@ static void choose_lists(job *j)
         c->score = list_product(j->native, j->s, j->query, c->slot) + g->coarse.biases[c->slot];
     }
     dip_best_sort(j->s->found, j->found);
-    j->nprobe = smaller(j->nprobe, j->found);
+    j->nprobe = near_lists(j, smaller(j->nprobe, j->found));
     for (size_t i = 0; i < j->nprobe; i++) {
         const dip_native_candidate *c = &j->s->found[i];
         const dip_segment_list *list = &g->lists[c->slot];
@@ -477,6 +493,7 @@ static dip_status search_one(job *j, size_t query, dip_topk *top)
         if (nprobe >= shape->lists) break;
         nprobe = smaller(shape->lists, nprobe * GROWTH);
         fetch = smaller(shape->count, fetch * GROWTH);
+        j->gap = 0;
     }
     return dip_search_rows(j->index, j->request, query, 1);
 }
@@ -487,6 +504,7 @@ typedef struct work {
     const dip_index *index;
     const dip_request *request;
     size_t nprobe, fetch, room;
+    float gap;
 } work;
 
 static dip_status run_block(void *context, size_t task, unsigned worker)
@@ -504,6 +522,7 @@ static dip_status run_block(void *context, size_t task, unsigned worker)
         j.query = w->request->queries + i * dim;
         j.nprobe = w->nprobe;
         j.fetch = w->fetch;
+        j.gap = w->gap;
         status = search_one(&j, i, &top);
     }
     if (j.s) give_back(native, j.s);
@@ -536,7 +555,49 @@ dip_status dip_native_search(const dip_index *index, const dip_request *request)
     double nprobe = ceil(request->params.nprobe * scale);
     w.fetch = fetch < (double)count ? (size_t)fetch : count;
     w.nprobe = nprobe < (double)lists ? (size_t)nprobe : lists;
+    w.gap = rows->bits ? 0 : request->params.gap; /* hits among few are far from the query */
     return dip_parallel_for((request->nq + QUERY_BLOCK - 1) / QUERY_BLOCK, run_block, &w);
+}
+
+/* ---- how near lists are ---- */
+
+typedef struct ranking {
+    const dip_index *index;
+    const float *queries;
+    size_t nq;
+    uint32_t nprobe;
+    float *out;
+} ranking;
+
+static dip_status rank_block(void *context, size_t task, unsigned worker)
+{
+    (void)worker;
+    const ranking *r = context;
+    dip_native *native = r->index->state;
+    const size_t dim = native->segment.shape.dim, first = task * QUERY_BLOCK;
+    const size_t end = smaller(first + QUERY_BLOCK, r->nq);
+    job j = {.native = native, .index = r->index, .fetch = 1};
+    j.s = take(native, &j.cold);
+    j.nprobe = smaller(r->nprobe, native->segment.shape.lists);
+    dip_status status = j.s ? make_room(j.s, room_for(&j)) : DIP_ENOMEM;
+    for (size_t q = first; q < end && !status; q++) {
+        float *out = r->out + q * r->nprobe;
+        j.query = r->queries + q * dim;
+        j.nprobe = smaller(r->nprobe, native->segment.shape.lists);
+        query_to_bytes(&j, dim);
+        choose_lists(&j);
+        for (size_t i = 0; i < r->nprobe; i++)
+            out[i] = i < j.nprobe ? j.s->found->score - j.s->found[i].score : INFINITY;
+    }
+    if (j.s) give_back(native, j.s);
+    return status;
+}
+
+dip_status dip_native_behind(const dip_index *index, const float *queries, size_t nq,
+                             uint32_t nprobe, float *out)
+{
+    ranking r = {index, queries, nq, nprobe, out};
+    return dip_parallel_for((nq + QUERY_BLOCK - 1) / QUERY_BLOCK, rank_block, &r);
 }
 
 /* ---- rows by themselves ---- */

@@ -121,7 +121,7 @@ static dip_status make_rows(const dip_index *index, const dip_index_params *para
 /* What a caller leaves at zero is what the index was built with. */
 static dip_index_params resolve(const dip_index *index, const dip_index_params *params)
 {
-    dip_index_params p = params ? *params : (dip_index_params){0, 0};
+    dip_index_params p = params ? *params : (dip_index_params){0};
     if (!p.nprobe) p.nprobe = index->view.layout.nprobe;
     if (!p.depth) p.depth = index->view.layout.depth;
     return p;

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { VERSION = 2, HASHED_HEADER = 464, PAGE = 4096, CHUNK = 1 << 20 };
+enum { HASHED_HEADER = 464, PAGE = 4096, CHUNK = 1 << 20 };
 
 static const char magic[8] = {'D', 'I', 'P', 'S', 'E', 'G', 'M', 'T'};
 
@@ -113,11 +113,11 @@ static dip_status damaged(const char *path, const char *what)
 static dip_status check_header(const raw_header *raw, const char *path)
 {
     if (memcmp(raw->magic, magic, sizeof magic)) return damaged(path, "it is no segment");
-    if (raw->version != VERSION)
+    if (raw->version != DIP_SEGMENT_VERSION)
         return dip_fail(DIP_EFORMAT,
                         "'%s' is a segment of version %u, this program reads %d; run diptych "
                         "index again",
-                        path, raw->version, VERSION);
+                        path, raw->version, DIP_SEGMENT_VERSION);
     if (dip_hash64(raw, HASHED_HEADER) != raw->header_hash)
         return damaged(path, "the checksum of its header is wrong");
     bool fine = raw->dim && raw->dim <= DIP_LAYOUT_MAX_DIM && raw->count <= DIP_LAYOUT_MAX_COUNT &&
@@ -415,7 +415,7 @@ dip_status dip_segment_write(dip_segment_writer *w, dip_segment_section section,
 static dip_status write_header(dip_segment_writer *w)
 {
     const dip_segment_shape *s = &w->shape;
-    raw_header raw = {.version = VERSION,
+    raw_header raw = {.version = DIP_SEGMENT_VERSION,
                       .dim = s->dim,
                       .count = s->count,
                       .lists = s->lists,

@@ -51,6 +51,8 @@
 #include "index/native_kernel.h"
 #include "index/packed.h"
 
+enum { DIP_SEGMENT_VERSION = 2 };
+
 typedef enum dip_segment_section {
     DIP_SEGMENT_COARSE_BYTES,
     DIP_SEGMENT_COARSE_SCALES,

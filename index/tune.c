@@ -3,8 +3,10 @@
  *
  * A walk from one list (or a few, if they are short) and depth 1 upwards takes, of one step more in lists (1, 2, 3, 4, 6, 8, 12, ...) and one step
  * more in depth, the one that gains more recall for its cost by the model below. Around the target, the way back down is
- * tried as well, so that neither fewer lists nor less depth would do. Of all that was measured on the choosing queries the
- * points that no cheaper one equals are thinned out, measured on the reporting queries, and timed.
+ * tried as well, so that neither fewer lists nor less depth would do. An engine that knows a gap is then asked for the same number
+ * of lists on average, but for each query by its need. Of all that was measured on the choosing queries the points that no
+ * cheaper one equals are thinned out, measured on the reporting queries, and timed. One more is put where the target is just
+ * reached.
  */
 #include "index/engine.h"
 
@@ -21,6 +23,8 @@ enum {
     MAX_TRIALS = 160, /* two steps for each of 2 log2(lists) + 10, and the way back */
     TIMED_QUERIES = 200,
     LOOK_BACK = 6, /* steps: a walk ends if so many gained too little */
+    NEEDY = 2,     /* times the average of lists that a query may read */
+    HALVINGS = 12,
 };
 
 static const float tolerance = 1e-6F;
@@ -28,11 +32,13 @@ static const double least_recall = 0.8;    /* of a point that is kept, if there 
 static const double enough_recall = 0.998; /* where a walk ends, if the target is not above */
 static const double least_gain = 0.0005;   /* of LOOK_BACK steps */
 static const double near_target = 0.25;    /* of the misses at the target: kept, being near it */
+static const double just = 0.0005;         /* above the target: no need to come nearer */
 static const double fewer_misses = 0.75;   /* of what the point before misses: else thinned out */
 
 typedef struct trial {
     dip_index_params params;
     double recall, cost;
+    double lists; /* that a query reads, on average of the choosing ones */
 } trial;
 
 typedef struct tuning {
@@ -94,16 +100,18 @@ static dip_status measure(const tuning *t, size_t first, size_t n, dip_index_par
 /*
  * Nanoseconds of one query that depend on the parameters, as measured, near enough to rank. Of the faiss engine: the
  * look-up table of each probed list (16 entries a code), the codes in it, and each candidate's refinement. Of the native
- * engine: the ranking of about twelve lists for each that is probed, the codes, a cache miss a list, the refinement.
+ * engine: the ranking of about twelve lists for each that may be read, of those that are (`lists`) the codes and a cache
+ * miss, the refinement.
  */
-static double cost(const tuning *t, dip_index_params params)
+static double cost(const tuning *t, dip_index_params params, double lists)
 {
     const dip_layout *layout = &t->index->view.layout;
     double codes = (double)layout->code_count * (double)layout->count / layout->lists;
     double dim = layout->dim, candidates = (double)params.depth * (double)t->fetched;
     if (dip_index_engine(t->index) == DIP_ENGINE_NATIVE)
-        return params.nprobe * (300 + 0.4 * dim + 0.04 * codes) + candidates * (40 + 0.5 * dim);
-    return params.nprobe * (35.0 * layout->code_count + 0.015 * codes) +
+        return params.nprobe * (150 + 0.2 * dim) + lists * (150 + 0.2 * dim + 0.04 * codes) +
+               candidates * (40 + 0.5 * dim);
+    return lists * (35.0 * layout->code_count + 0.015 * codes) +
            candidates * (60 + 0.5 * dim);
 }
 
@@ -114,14 +122,14 @@ static size_t choosing(const tuning *t)
     return (t->how->nq + DIP_INDEX_CHOOSING - 1) / DIP_INDEX_CHOOSING;
 }
 
-/* Measures parameters, unless that was done. */
+/* Measures parameters without a gap, unless that was done. */
 static dip_status attempt(tuning *t, dip_index_params params, trial *out)
 {
     for (size_t i = 0; i < t->trial_count; i++) {
         *out = t->trials[i];
         if (out->params.nprobe == params.nprobe && out->params.depth == params.depth) return DIP_OK;
     }
-    *out = (trial){params, 0, cost(t, params)};
+    *out = (trial){params, 0, cost(t, params, params.nprobe), params.nprobe};
     dip_status status = measure(t, 0, choosing(t), params, &out->recall);
     if (!status && t->trial_count < MAX_TRIALS) t->trials[t->trial_count++] = *out;
     return status;
@@ -154,8 +162,8 @@ static double worth(const trial *from, const trial *to)
 static dip_status advance(tuning *t, trial *at, bool *ended)
 {
     uint32_t lists = t->index->view.layout.lists;
-    dip_index_params wide = {step_up(at->params.nprobe, lists), at->params.depth};
-    dip_index_params deep = {at->params.nprobe, step_up(at->params.depth, MAX_DEPTH)};
+    dip_index_params wide = {step_up(at->params.nprobe, lists), at->params.depth, 0};
+    dip_index_params deep = {at->params.nprobe, step_up(at->params.depth, MAX_DEPTH), 0};
     trial wider, deeper;
     dip_status status = attempt(t, wide, &wider);
     if (!status) status = attempt(t, deep, &deeper);
@@ -178,8 +186,9 @@ static uint32_t least_lists(const tuning *t)
 static dip_status descend(tuning *t, trial at)
 {
     for (bool lower = true; lower;) {
-        dip_index_params less[] = {{step_down(at.params.nprobe, least_lists(t)), at.params.depth},
-                                   {at.params.nprobe, step_down(at.params.depth, 1)}};
+        dip_index_params less[] = {
+            {step_down(at.params.nprobe, least_lists(t)), at.params.depth, 0},
+            {at.params.nprobe, step_down(at.params.depth, 1), 0}};
         lower = false;
         for (size_t i = 0; i < 2 && !lower; i++) {
             trial other;
@@ -197,7 +206,7 @@ static dip_status walk(tuning *t)
     trial at;
     double earlier[LOOK_BACK] = {0};
     bool ended = false, reached = false;
-    dip_status status = attempt(t, (dip_index_params){least_lists(t), 1}, &at);
+    dip_status status = attempt(t, (dip_index_params){least_lists(t), 1, 0}, &at);
     for (size_t step = 0; !status && !ended; step++) {
         if (!reached && at.recall >= t->how->target) {
             status = descend(t, at);
@@ -211,6 +220,61 @@ static dip_status walk(tuning *t)
             t->trial_count + 4 > MAX_TRIALS)
             break;
         if (!status) status = advance(t, &at, &ended);
+    }
+    return status;
+}
+
+/* ---- lists by need ---- */
+
+static int by_size(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* How far the `nprobe` nearest lists of the choosing queries are behind, ascending; free with dip_free(). */
+static dip_status all_gaps(const tuning *t, uint32_t nprobe, float **gaps, size_t *count)
+{
+    *count = choosing(t) * nprobe;
+    *gaps = dip_alloc(*count * sizeof **gaps);
+    if (!*gaps) return DIP_ENOMEM;
+    dip_status status =
+        t->index->ops->behind(t->index, t->how->queries, choosing(t), nprobe, *gaps);
+    qsort(*gaps, *count, sizeof **gaps, by_size);
+    return status;
+}
+
+/* A trial with twice the lists at most, and so many on average. */
+static dip_status by_need(tuning *t, const trial *even)
+{
+    const size_t wanted = choosing(t) * even->params.nprobe;
+    trial one = *even;
+    float *gaps = NULL;
+    size_t count;
+    one.params.nprobe *= NEEDY;
+    dip_status status = all_gaps(t, one.params.nprobe, &gaps, &count);
+    if (!status) {
+        one.params.gap = gaps[wanted - 1];
+        one.cost = cost(t, one.params, one.lists);
+        status = measure(t, 0, choosing(t), one.params, &one.recall);
+    }
+    if (!status && one.params.gap > 0) t->trials[t->trial_count++] = one;
+    dip_free(gaps);
+    return status;
+}
+
+/* Of each point worth having. */
+static dip_status all_by_need(tuning *t)
+{
+    const uint32_t lists = t->index->view.layout.lists;
+    const size_t n = t->trial_count;
+    dip_status status = DIP_OK;
+    if (!t->index->ops->behind) return DIP_OK;
+    for (size_t i = 0; i < n && !status && t->trial_count < MAX_TRIALS; i++) {
+        const trial *even = &t->trials[i];
+        if (even->recall >= least_recall && even->params.nprobe > 1 &&
+            even->params.nprobe <= lists / NEEDY)
+            status = by_need(t, even);
     }
     return status;
 }
@@ -250,7 +314,7 @@ static void thin_out(tuning *t)
         bool worth_it = one.recall >= least_recall && 1 - one.recall <= fewer_misses * (1 - before);
         bool near = fabs(one.recall - target) < near_target * (1 - target) + least_gain;
         reached |= first;
-        if (i < last && !first && ((!worth_it && !near) || kept + 3 > DIP_INDEX_MAX_POINTS))
+        if (i < last && !first && ((!worth_it && !near) || kept + 4 > DIP_INDEX_MAX_POINTS))
             continue;
         before = one.recall;
         t->trials[kept++] = one;
@@ -268,6 +332,77 @@ static dip_status report(tuning *t)
         status = measure(t, first, n, t->trials[i].params, &t->trials[i].recall);
     if (!status) keep_best(t);
     return status;
+}
+
+/* Lists of a trial whose gap was changed. */
+static dip_status count_lists(const tuning *t, trial *one)
+{
+    float *gaps;
+    size_t count, n = 0;
+    dip_status status = all_gaps(t, one->params.nprobe, &gaps, &count);
+    while (!status && n < count && gaps[n] <= one->params.gap) n++;
+    dip_free(gaps);
+    one->lists = (double)n / (double)choosing(t);
+    return status;
+}
+
+/* The widest gap that leaves anything out: with it as good as all lists are read. */
+static dip_status widest_gap(const tuning *t, uint32_t nprobe, float *gap)
+{
+    float *gaps;
+    size_t count;
+    dip_status status = all_gaps(t, nprobe, &gaps, &count);
+    while (!status && count && !isfinite(gaps[count - 1])) count--;
+    *gap = !status && count ? gaps[count - 1] : 0;
+    dip_free(gaps);
+    return status;
+}
+
+/*
+ * From a point above the target to where it is just reached, by halving: the gap, or for want of one the lists. The reporting queries
+ * decide: that one number is set by thousands of them bends it towards none.
+ */
+static dip_status come_down(const tuning *t, trial *at)
+{
+    const size_t first = choosing(t), n = t->how->nq - first;
+    const bool gaps = t->index->ops->behind != NULL;
+    dip_index_params low = {1, at->params.depth, 0}, high = at->params;
+    dip_status status = DIP_OK;
+    if (gaps && !(high.gap > 0)) status = widest_gap(t, high.nprobe, &high.gap);
+    for (int i = 0; i < HALVINGS && !status && at->recall - t->how->target >= just; i++) {
+        trial middle = {.params = high};
+        if (gaps) middle.params.gap = (low.gap + high.gap) / 2;
+        else middle.params.nprobe = (low.nprobe + high.nprobe) / 2;
+        if (!gaps && middle.params.nprobe == low.nprobe) break;
+        status = measure(t, first, n, middle.params, &middle.recall);
+        if (!status && middle.recall >= t->how->target) {
+            high = middle.params;
+            *at = middle;
+        } else {
+            low = middle.params;
+        }
+    }
+    at->lists = at->params.nprobe;
+    if (!status && at->params.gap > 0) status = count_lists(t, at);
+    at->cost = cost(t, at->params, at->lists);
+    return status;
+}
+
+/* One more point, that just reaches the target, before the first that is above it. */
+static dip_status meet_target(tuning *t)
+{
+    size_t i = 0;
+    while (i < t->trial_count && t->trials[i].recall < t->how->target) i++;
+    if (i == t->trial_count || t->trial_count == DIP_INDEX_MAX_POINTS ||
+        t->how->nq == choosing(t))
+        return DIP_OK;
+    trial one = t->trials[i];
+    dip_status status = come_down(t, &one);
+    if (status || one.cost >= t->trials[i].cost || one.recall >= t->trials[i].recall)
+        return status;
+    t->trials[t->trial_count++] = one;
+    keep_best(t);
+    return DIP_OK;
 }
 
 static double now_us(void)
@@ -320,9 +455,14 @@ static dip_status find_points(tuning *t, dip_index_point *points, size_t *count)
     if (!status) status = walk(t);
     if (!status) {
         keep_best(t);
+        status = all_by_need(t);
+    }
+    if (!status) {
+        keep_best(t);
         thin_out(t);
         status = report(t);
     }
+    if (!status) status = meet_target(t);
     for (size_t i = 0; i < t->trial_count && !status; i++)
         points[i] = (dip_index_point){t->trials[i].params, t->trials[i].recall, 0};
     *count = t->trial_count;
@@ -338,7 +478,7 @@ dip_status dip_index_tune(const dip_index *index, const dip_index_tuning *how,
 {
     dip_status status = DIP_OK;
     *count = 1;
-    points[0] = (dip_index_point){{0, 0}, 1, 0};
+    points[0] = (dip_index_point){{0}, 1, 0};
     if (dip_index_engine(index) != DIP_ENGINE_EXACT && how->nq && how->k && how->n) {
         tuning t = {.index = index,
                     .how = how,

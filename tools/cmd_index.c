@@ -118,9 +118,9 @@ static bool is_default(const dip_manifest *m, const dip_operating_point *p)
 static dip_status print_points(const dip_manifest *m)
 {
     dip_text_table *t;
-    dip_status status = dip_text_table_create(&t, "lrrrrl");
+    dip_status status = dip_text_table_create(&t, "lrrrrrl");
     if (status) return status;
-    static const char *const heads[] = {"search", "recall@10", "lists", "depth", "time", ""};
+    static const char *const heads[] = {"search", "recall@10", "lists", "depth", "gap", "time", ""};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) dip_text_table_add(t, "%s", heads[i]);
     for (uint32_t i = 0; i < m->point_count; i++) {
         const dip_operating_point *p = &m->points[i];
@@ -129,9 +129,11 @@ static dip_status print_points(const dip_manifest *m)
         if (p->params.nprobe) {
             dip_text_table_add(t, "%u", p->params.nprobe);
             dip_text_table_add(t, "%u", p->params.depth);
+            dip_text_table_add(t, p->params.gap > 0 ? "%.4f" : "-", (double)p->params.gap);
         } else {
             dip_text_table_add(t, "all");
             dip_text_table_add(t, "all");
+            dip_text_table_add(t, "-");
         }
         dip_text_table_add(t, "%.3f ms", p->us / 1000);
         dip_text_table_add(t, "%s", is_default(m, p) ? "<- used" : "");
@@ -178,6 +180,7 @@ static void print_json(const dip_indexing_report *r, const dip_manifest *m)
         dip_json_real(&j, "target", p->target, 6);
         dip_json_count(&j, "nprobe", p->params.nprobe);
         dip_json_count(&j, "depth", p->params.depth);
+        dip_json_real(&j, "gap", p->params.gap, 6);
         dip_json_real(&j, "us", p->us, 1);
         dip_json_flag(&j, "used", is_default(m, p));
         dip_json_end(&j);

@@ -301,7 +301,7 @@ static void candidates_are_those_of_the_nearest_lists(void **state)
     float *scores = malloc(s.n * sizeof *scores);
     for (size_t i = 0; i < NQ * 3; i++) {
         const float *query = p.queries + i / 3 * s.dim;
-        dip_index_params params = {(uint32_t)(1 + i % 3 * 4), 1};
+        dip_index_params params = {(uint32_t)(1 + i % 3 * 4), 1, 0};
         size_t n = probed_ids(&p, query, params.nprobe, wanted);
         assert_true(n > 0);
         for (int engine = 0; engine < 2; engine++) {

@@ -60,7 +60,7 @@ static void only_allowed_hits_and_always_k(void **state)
             size_t count, possible = (N + keep_step - 1) / keep_step;
             uint64_t *allow = allow_list(&count), hits[NQ * K], truth[NQ * K];
             float scores[NQ * K];
-            dip_index_params params = {4, 4};
+            dip_index_params params = {4, 4, 0};
             assert_ok(
                 dip_index_search(engines[e], queries, NQ, K, &params, allow, count, hits, scores));
             support_search(vectors, ids, N, DIM, queries, NQ, K, every_nth, truth, NULL);
@@ -83,7 +83,7 @@ static void far_away_rows_are_found(void **state)
 {
     (void)state;
     enum { MANY = 25000 };
-    dip_index_params params = {1, 1};
+    dip_index_params params = {1, 1, 0};
     for (size_t e = 0; e < ENGINES; e++) {
         uint64_t hits[N];
         float scores[N];
@@ -127,7 +127,7 @@ static void k_is_kept_without_a_list_too(void **state)
     enum { MANY = 3000 };
     static uint64_t hits[2 * MANY], truth[2 * MANY];
     static float scores[2 * MANY];
-    dip_index_params params = {1, 1};
+    dip_index_params params = {1, 1, 0};
     support_search(vectors, ids, N, DIM, queries, 2, MANY, NULL, truth, NULL);
     for (size_t e = 1; e < ENGINES; e++) {
         assert_ok(dip_index_search(engines[e], queries, 2, MANY, &params, NULL, 0, hits, scores));

@@ -16,7 +16,7 @@ static void it_finds_what_exact_search_finds(void **state)
     uint64_t *ids = support_ids(N), hits[NQ * K];
     float scores[NQ * K];
     dip_index *index = support_index(scratch, "x", DIP_ENGINE_NATIVE, vectors, ids, N, DIM);
-    dip_index_params params = {64, 20};
+    dip_index_params params = {64, 20, 0};
     assert_ok(dip_index_search(index, queries, NQ, K, &params, NULL, 0, hits, scores));
     assert_true(support_recall(vectors, ids, N, DIM, queries, NQ, K, hits) > .97);
     for (size_t i = 0; i < NQ * K; i++) {
@@ -27,6 +27,35 @@ static void it_finds_what_exact_search_finds(void **state)
     }
     dip_index_close(index);
     free(vectors), free(queries), free(ids);
+}
+
+/* The widest gap is none, the narrowest still finds as many hits as are wanted, and under a filter there is none. */
+static void a_gap_leaves_out_far_lists(void **state)
+{
+    (void)state;
+    enum { MANY = 500 };
+    float *vectors = support_vectors(N, DIM, 3, 0, 300),
+          *queries = support_vectors(NQ, DIM, 3, 1, 300);
+    uint64_t *ids = support_ids(N), *hits[2] = {calloc(NQ * MANY, 8), calloc(NQ * MANY, 8)};
+    float *scores = calloc(NQ * MANY, sizeof *scores);
+    dip_index *index = support_index(scratch, "x", DIP_ENGINE_NATIVE, vectors, ids, N, DIM);
+    static const struct {
+        float gap;
+        size_t allowed;
+        bool same;
+    } cases[] = {{3, 0, true}, {1e-6F, 0, false}, {1e-6F, N / 2, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        dip_index_params without = {16, 4, 0}, with = {16, 4, cases[i].gap};
+        const uint64_t *allow = cases[i].allowed ? ids : NULL;
+        assert_ok(dip_index_search(index, queries, NQ, MANY, &without, allow, cases[i].allowed,
+                                   hits[0], scores));
+        assert_ok(dip_index_search(index, queries, NQ, MANY, &with, allow, cases[i].allowed,
+                                   hits[1], scores));
+        for (size_t j = 0; j < NQ * MANY; j++) assert_true(hits[1][j] != DIP_NO_ID);
+        assert_true(!memcmp(hits[0], hits[1], NQ * MANY * sizeof *hits[0]) == cases[i].same);
+    }
+    dip_index_close(index);
+    free(vectors), free(queries), free(ids), free(hits[0]), free(hits[1]), free(scores);
 }
 
 static void bytes_do_not_depend_on_threads(void **state)
@@ -197,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_finds_what_exact_search_finds),
+        cmocka_unit_test(a_gap_leaves_out_far_lists),
         cmocka_unit_test(bytes_do_not_depend_on_threads),
         cmocka_unit_test(updates_add_and_remove),
         cmocka_unit_test(an_index_can_be_emptied),

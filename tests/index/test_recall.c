@@ -31,9 +31,9 @@ static void recall_reaches_its_floor(void **state)
         uint64_t *ids = support_ids(n);
         dip_index *index = support_index(folder, "r", DIP_ENGINE_FAISS, vectors, ids, n, dim);
         assert_int_equal(dip_index_engine(index), DIP_ENGINE_FAISS);
-        assert_recall(index, vectors, ids, queries, (dip_index_params){0, 0}, .97);
-        assert_recall(index, vectors, ids, queries, (dip_index_params){16, 8}, .97);
-        assert_recall(index, vectors, ids, queries, (dip_index_params){2, 4}, .9);
+        assert_recall(index, vectors, ids, queries, (dip_index_params){0, 0, 0}, .97);
+        assert_recall(index, vectors, ids, queries, (dip_index_params){16, 8, 0}, .97);
+        assert_recall(index, vectors, ids, queries, (dip_index_params){2, 4, 0}, .9);
         dip_index_close(index);
         free(vectors), free(queries), free(ids);
     }

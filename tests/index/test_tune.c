@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "index/dot.h"
+#include "index/engine.h"
 #include "index/scan.h"
 
 #include <math.h>
@@ -130,7 +131,7 @@ static void points_tell_the_truth(void **state)
     }
 }
 
-/* The first point that reaches the target: with a step less of lists, or of depth, it is missed by the choosing queries. */
+/* The first point that reaches the target just does: with half its gap, or half its depth, it is missed. */
 static void less_would_not_do(void **state)
 {
     (void)state;
@@ -138,14 +139,61 @@ static void less_would_not_do(void **state)
     size_t count, at = 0;
     dip_index_tuning how = tuning_of(.95);
     assert_ok(dip_index_tune(indexes[0], &how, points, &count));
-    while (at < count && points[at].recall < .945) at++;
-    assert_true(at < count && points[at].params.nprobe > 1);
+    while (at < count && points[at].recall < .95) at++;
+    assert_true(at < count && points[at].params.gap > 0);
+    assert_true(points[at].recall < .951);
     double chance;
-    dip_index_params fewer = {points[at].params.nprobe / 2, points[at].params.depth};
-    assert_true(unseen(indexes[0], fewer, &chance) < .945);
-    if (points[at].params.depth == 1) return;
-    dip_index_params shallower = {points[at].params.nprobe, points[at].params.depth / 2};
-    assert_true(unseen(indexes[0], shallower, &chance) < .95);
+    dip_index_params nearer = points[at].params, shallower = points[at].params;
+    nearer.gap /= 2;
+    assert_true(unseen(indexes[0], nearer, &chance) < .945);
+    shallower.depth /= 2;
+    if (shallower.depth) assert_true(unseen(indexes[0], shallower, &chance) < .95);
+}
+
+/* For several targets what is stored is what others find, and it is not more than was asked for by much. */
+static void targets_are_met(void **state)
+{
+    (void)state;
+    static const double targets[] = {.85, .9, .93, .97};
+    for (size_t e = 0; e < 2; e++) {
+        for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+            dip_index_point points[MOST];
+            size_t count, at = 0;
+            dip_index_tuning how = tuning_of(targets[i]);
+            assert_ok(dip_index_tune(indexes[e], &how, points, &count));
+            while (at < count && points[at].recall < targets[i]) at++;
+            assert_true(at < count);
+            /* A list more or less is a large step where there are few. */
+            assert_true(points[at].recall < targets[i] + (e ? .04 : .001));
+            double chance, recall = unseen(indexes[e], points[at].params, &chance);
+            if (fabs(recall - points[at].recall) > .001 + 3.5 * 1.5 * chance)
+                fail_msg("target %.2f: stored %.4f, unseen queries %.4f", targets[i],
+                         points[at].recall, recall);
+        }
+    }
+}
+
+/* As many lists on average, but by need, find more. */
+static void a_gap_is_worth_its_while(void **state)
+{
+    (void)state;
+    enum { EVEN = 8, MOST_READ = 2 * EVEN };
+    float *behind = malloc(NQ * MOST_READ * sizeof *behind);
+    assert_ok(indexes[0]->ops->behind(indexes[0], others, NQ, MOST_READ, behind));
+    float low = 0, high = 1;
+    for (int i = 0; i < 20; i++) {
+        const float middle = (low + high) / 2;
+        size_t read = 0;
+        for (size_t j = 0; j < NQ * MOST_READ; j++) {
+            assert_true(j % MOST_READ ? behind[j] >= behind[j - 1] : behind[j] == 0);
+            read += behind[j] <= middle;
+        }
+        *(read > NQ * EVEN ? &high : &low) = middle;
+    }
+    free(behind);
+    double chance, even = unseen(indexes[0], (dip_index_params){EVEN, 8, 0}, &chance);
+    double needed = unseen(indexes[0], (dip_index_params){MOST_READ, 8, low}, &chance);
+    if (needed < even + .005) fail_msg("recall %.4f with a gap, %.4f without", needed, even);
 }
 
 static void the_choice_does_not_depend_on_threads(void **state)
@@ -243,6 +291,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(points_tell_the_truth),
         cmocka_unit_test(less_would_not_do),
+        cmocka_unit_test(targets_are_met),
+        cmocka_unit_test(a_gap_is_worth_its_while),
         cmocka_unit_test(the_choice_does_not_depend_on_threads),
         cmocka_unit_test(to_find_itself_does_not_count),
         cmocka_unit_test(what_cannot_be_reached_gives_the_best),

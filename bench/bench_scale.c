@@ -230,7 +230,8 @@ static dip_status tell_bytes(const bench *b)
     if (!status) {
         dip_segment_layout(&segment.shape, offsets, bytes);
         for (int i = 0; i <= DIP_SEGMENT_TERMS; i++) resident += bytes[i];
-        printf(",\"segment_version\":%d,\"lists\":%u,\"groups\":%u,\"disk_bytes\":%zu,\"resident_bytes\":%llu",
+        printf(",\"segment_version\":%d,\"lists\":%u,\"groups\":%u,\"disk_bytes\":%zu,\"resident_"
+               "bytes\":%llu",
                DIP_SEGMENT_VERSION, segment.shape.lists, segment.shape.groups, segment.map.length,
                (unsigned long long)resident);
         dip_segment_close(&segment);
@@ -368,8 +369,7 @@ static dip_status find_point(bench *b, const dip_index *index, size_t set, dip_i
         if (recall < b->options.recall) continue;
         status = consider(b, index, set, at, recall, best, best_recall, &least);
         if (!status) status = find_gap(b, index, set, &at, &recall, &ok);
-        if (!status && ok)
-            status = consider(b, index, set, at, recall, best, best_recall, &least);
+        if (!status && ok) status = consider(b, index, set, at, recall, best, best_recall, &least);
         if (status) return status;
     }
     if (best->nprobe) return DIP_OK;

@@ -126,7 +126,8 @@ int main(int argc, char **argv)
     bench_help(argc, argv, usage);
     if (argc != 4 && argc != 6) return bench_wrong_words(usage);
     bench b = {.params = {16, 10, 0}};
-    if (argc == 6) b.params = (dip_index_params){(uint32_t)atoi(argv[4]), (uint32_t)atoi(argv[5]), 0};
+    if (argc == 6)
+        b.params = (dip_index_params){(uint32_t)atoi(argv[4]), (uint32_t)atoi(argv[5]), 0};
     dip_map base, queries;
     size_t dim;
     must(bench_fbin_map(&base, argv[1], &b.base, &b.n, &b.dim));

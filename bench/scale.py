@@ -2,7 +2,7 @@
 
   bench/scale.py [--sizes N,N...] [--folder FOLDER] [--quick] [--fresh] [--only-table] [--build FOLDER] [--out FOLDER]
 
-One index at a time stands in FOLDER, 185 bytes a vector, and for a while 134 bytes a vector of files beside it."""
+One index at a time stands in FOLDER, 170 bytes a vector, and for a while 134 bytes a vector of files beside it."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rows  # noqa: E402
 
 SIZES = "1000000,3000000,10000000,30000000,100000000"
-BILLION, DIM = 10**9, 128
+BILLION, DIM, ID_BITS = 10**9, 128, 1.5  # bits that an id takes where ids are dense
 
 
 class Work:
@@ -54,10 +54,10 @@ def billion(found):
     """The row that was not measured. Bytes are those of the format (index/segment.h), with half a block of 32 left empty a list."""
     lists = 2 ** round(math.log2(4 * math.sqrt(BILLION)))
     slots = BILLION + 16 * lists
-    scanned = slots * (DIM // 4 + 2) + lists * (5 * DIM + 12)
+    scanned = slots * (DIM // 4 + 2) + lists * (DIM + 16)
     cpu_us = grow(found, lambda r: 1e6 * r["build_cpu_s"] / r["n"])
     guess = dict(n=BILLION, lists=lists, build_cpu_s=cpu_us * BILLION / 1e6, resident_bytes=scanned,
-                 disk_bytes=scanned + slots * (DIM + 2 + 4) + BILLION * 12, build_peak_bytes=None, open_ms=None)
+                 disk_bytes=scanned + BILLION * (DIM + 1 + 4 + 3 + ID_BITS / 8), segment_version=found[-1].get("segment_version"), build_peak_bytes=None, open_ms=None)
     for which in ("same", "other"):
         guess[which] = dict(cpu_us=grow(found, lambda r: r[which]["cpu_us"]))
     return guess
@@ -69,7 +69,7 @@ def per_vector(row, key, unit=1):
 
 def building(row):
     mega = lambda key: rows.number(row[key] and row[key] / 1e6)  # noqa: E731
-    return [f"{row['n']:,}", f"{row['lists']:,}", rows.number(row["build_cpu_s"]), per_vector(row, "build_cpu_s", 1e6),
+    return [f"{row['n']:,}", row.get("segment_version", 1), f"{row['lists']:,}", rows.number(row["build_cpu_s"]), per_vector(row, "build_cpu_s", 1e6),
             mega("build_peak_bytes"), per_vector(row, "disk_bytes"), per_vector(row, "resident_bytes"), mega("disk_bytes"),
             mega("resident_bytes"), rows.number(row["open_ms"])]
 
@@ -77,7 +77,7 @@ def building(row):
 def searching(row, which):
     point = row[which]
     recall = point.get("recall")
-    return [f"{row['n']:,}", point.get("nprobe"), point.get("depth"), recall and f"{recall:.3f}"] + \
+    return [f"{row['n']:,}", point.get("nprobe"), point.get("depth"), point.get("gap"), recall and f"{recall:.3f}"] + \
            [rows.number(point.get(name)) for name in ("cpu_us", "p50_us", "p99_us")]
 
 
@@ -93,13 +93,13 @@ def tell(found, source):
             "rule, hits refined by bytes. Processor seconds of building leave out those that making the vectors and finding true "
             "neighbours took; memory is the peak of the whole process. A search scans codes, terms and lists; the rest of the file it reads for its hits alone. *The sloping line was "
             "not measured: bytes are those of the format, other figures go on as a power of n from the two largest sizes.*\n",
-            rows.table(["vectors", "lists", "build, CPU s", "CPU µs a vector", "peak memory, MB", "on disk, bytes a vector",
+            rows.table(["vectors", "segment version", "lists", "build, CPU s", "CPU µs a vector", "peak memory, MB", "on disk, bytes a vector",
                         "scanned, bytes a vector", "on disk, MB", "scanned, MB", "open, ms"],
                        [building(r) for r in found] + [sloping(building(r)) for r in guess])]
     for which, words in (("same", "the same modality"), ("other", "the other modality")):
         text += [f"\nQueries of {words}: the cheapest tried point with recall@10 of at least .95 over 500 queries; costs over 2,000 "
                  "others, one query a call on one thread, none asked before.\n",
-                 rows.table(["vectors", "lists read", "depth", "recall@10", "CPU µs a query", "p50 µs", "p99 µs"],
+                 rows.table(["vectors", "lists at most", "depth", "gap", "recall@10", "CPU µs a query", "p50 µs", "p99 µs"],
                             [searching(r, which) for r in found] + [sloping(searching(r, which)) for r in guess])]
     return "\n".join(text)
 

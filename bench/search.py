@@ -4,7 +4,7 @@
 usage: bench/search.py --data FOLDER [--build build] [--out bench/results] [--work FOLDER] [--sets NAME,...] [--fresh] [--only-table]
 
 FOLDER has what build/bench_descriptors and build/bench_vectors make (`make bench-data`): sift_base.fbin and sift_query.fbin;
-syn1m_ and syn10m_ with _base, _same and _other. Sets that are missing are named and left out. The work folder keeps truth and
+syn_1000000_ and syn_10000000_ with _base, _same and _other. Sets that are missing are named and left out. The work folder keeps truth and
 indexes for the next run; what was measured is not measured again. bench/README.md tells how to read the table.
 """
 
@@ -16,20 +16,20 @@ import sys
 
 from rows import ROOT, number, table
 
-OURS = "native / nprobe=2,4,6,8,12,16,24,32,48,64,96,128,192,256 depth=2,4,6,10"
+OURS = "native / nprobe=2,4,6,8,12,16,24,32,48,64,96,128,192,256 depth=2,4,6,10 gap=0,0.02,0.04"
 HALF = "native refine=half / nprobe=4,8,16,32,64,128 depth=4,10"
 FAISS = "faiss / nprobe=4,8,16,32,64,128 depth=4,10"
 FAISS_FINE = "faiss lists=4096 / nprobe=4,8,16,32,64,128 depth=4,10"
 HNSW = "{build}/peer_hnswlib M=16 ef_construction=200 / ef=12,20,32,48,64,72,80,96,112,128,192,256"
 MILLION = (OURS, HALF, FAISS, FAISS_FINE, HNSW)
-TEN_MILLION = ("native / nprobe=2,4,6,8,12,16,24,32 depth=2,4,6,10", "faiss / nprobe=4,8,16,32 depth=4,10",
+TEN_MILLION = ("native / nprobe=2,4,6,8,12,16,24,32,48,64 depth=2,4,6,10 gap=0,0.02,0.03,0.04,0.06", "faiss / nprobe=4,8,16,32 depth=4,10",
                "faiss lists=16384 / nprobe=2,4,8,16,32 depth=4,10")
 SETS = (
     ("sift-1m", "sift_base", "sift_query", MILLION),
-    ("simulated-1m-same", "syn1m_base", "syn1m_same", MILLION),
-    ("simulated-1m-other", "syn1m_base", "syn1m_other", MILLION),
-    ("simulated-10m-same", "syn10m_base", "syn10m_same", TEN_MILLION),
-    ("simulated-10m-other", "syn10m_base", "syn10m_other", TEN_MILLION),
+    ("simulated-1m-same", "syn_1000000_base", "syn_1000000_same", MILLION),
+    ("simulated-1m-other", "syn_1000000_base", "syn_1000000_other", MILLION),
+    ("simulated-10m-same", "syn_10000000_base", "syn_10000000_same", TEN_MILLION),
+    ("simulated-10m-other", "syn_10000000_base", "syn_10000000_other", TEN_MILLION),
 )
 TARGETS = (0.90, 0.95, 0.97, 0.98, 0.99)
 LEAST, WITHIN = 0.90, 0.002  # recall from which points are compared one by one, and what counts as the same

@@ -123,11 +123,10 @@ static json_t *format_points(const dip_manifest *m)
     for (uint32_t i = 0; i < m->point_count; i++) {
         const dip_operating_point *p = &m->points[i];
         json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "from", p->from, "to", p->to,
-                      "nprobe", (json_int_t)p->params.nprobe, "depth", (json_int_t)p->params.depth,
-                      "gap", number(p->params.gap), "target", number(p->target), "recall",
-                      number(p->recall), "us", number(p->us)));
+            list, json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "from", p->from, "to",
+                            p->to, "nprobe", (json_int_t)p->params.nprobe, "depth",
+                            (json_int_t)p->params.depth, "gap", number(p->params.gap), "target",
+                            number(p->target), "recall", number(p->recall), "us", number(p->us)));
     }
     return list;
 }

@@ -115,7 +115,7 @@ typedef struct job {
     dip_native_scratch *s;
     size_t nprobe, fetch, room; /* room: hits that there can be */
     dip_native_query bytes;
-    float gap;                  /* 0: none */
+    float gap; /* 0: none */
     float margin;
     bool cold;
     size_t found; /* in s->found */

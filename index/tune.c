@@ -111,8 +111,7 @@ static double cost(const tuning *t, dip_index_params params, double lists)
     if (dip_index_engine(t->index) == DIP_ENGINE_NATIVE)
         return params.nprobe * (150 + 0.2 * dim) + lists * (150 + 0.2 * dim + 0.04 * codes) +
                candidates * (40 + 0.5 * dim);
-    return lists * (35.0 * layout->code_count + 0.015 * codes) +
-           candidates * (60 + 0.5 * dim);
+    return lists * (35.0 * layout->code_count + 0.015 * codes) + candidates * (60 + 0.5 * dim);
 }
 
 /* ---- the walk ---- */
@@ -371,8 +370,10 @@ static dip_status come_down(const tuning *t, trial *at)
     if (gaps && !(high.gap > 0)) status = widest_gap(t, high.nprobe, &high.gap);
     for (int i = 0; i < HALVINGS && !status && at->recall - t->how->target >= just; i++) {
         trial middle = {.params = high};
-        if (gaps) middle.params.gap = (low.gap + high.gap) / 2;
-        else middle.params.nprobe = (low.nprobe + high.nprobe) / 2;
+        if (gaps)
+            middle.params.gap = (low.gap + high.gap) / 2;
+        else
+            middle.params.nprobe = (low.nprobe + high.nprobe) / 2;
         if (!gaps && middle.params.nprobe == low.nprobe) break;
         status = measure(t, first, n, middle.params, &middle.recall);
         if (!status && middle.recall >= t->how->target) {
@@ -393,13 +394,11 @@ static dip_status meet_target(tuning *t)
 {
     size_t i = 0;
     while (i < t->trial_count && t->trials[i].recall < t->how->target) i++;
-    if (i == t->trial_count || t->trial_count == DIP_INDEX_MAX_POINTS ||
-        t->how->nq == choosing(t))
+    if (i == t->trial_count || t->trial_count == DIP_INDEX_MAX_POINTS || t->how->nq == choosing(t))
         return DIP_OK;
     trial one = t->trials[i];
     dip_status status = come_down(t, &one);
-    if (status || one.cost >= t->trials[i].cost || one.recall >= t->trials[i].recall)
-        return status;
+    if (status || one.cost >= t->trials[i].cost || one.recall >= t->trials[i].recall) return status;
     t->trials[t->trial_count++] = one;
     keep_best(t);
     return DIP_OK;

@@ -251,9 +251,10 @@ static void describe(const run *r, dip_result *out)
         char effort[96] = "";
         int n;
         if (t->point)
-            snprintf(effort, sizeof effort, ": %s%u lists, depth %u, recall %.4f in %.3g ms expected",
-                     t->point->params.gap > 0 ? "up to " : "", t->point->params.nprobe, t->point->params.depth, t->point->recall,
-                     t->point->us / 1000);
+            snprintf(effort, sizeof effort,
+                     ": %s%u lists, depth %u, recall %.4f in %.3g ms expected",
+                     t->point->params.gap > 0 ? "up to " : "", t->point->params.nprobe,
+                     t->point->params.depth, t->point->recall, t->point->us / 1000);
         if (t->exactly)
             n = snprintf(to, room, "%s%s: compared with all %llu tiles%s", between, name,
                          (unsigned long long)t->matching, t->allow ? " that match" : "");

@@ -117,7 +117,7 @@ static void put_delta(const uint8_t *data, size_t size, uint64_t segment_bytes, 
 static void search(const dip_index *index, float *query, size_t dim)
 {
     enum { K = 7, FIRST = 100 };
-    static const dip_index_params params[] = {{0, 0}, {1, 1}, {UINT32_MAX, UINT32_MAX}};
+    static const dip_index_params params[] = {{0, 0, 0}, {1, 1, 0}, {UINT32_MAX, UINT32_MAX, 0}};
     static const uint64_t allow[] = {1, 10, 13, 16, 40, 43, 1000, 1 << 20};
     uint64_t hits[K];
     float scores[K];

@@ -198,7 +198,7 @@ static void compare_with_truth(const pair *p, const dip_index *index, size_t k)
     uint64_t *hits = malloc(NQ * k * sizeof *hits), *truth = malloc(NQ * k * sizeof *truth);
     float *scores = malloc(NQ * k * sizeof *scores);
     double *best = malloc(NQ * k * sizeof *best), step = widest_step(p, index);
-    dip_index_params all = {s->lists, (uint32_t)s->n};
+    dip_index_params all = {s->lists, (uint32_t)s->n, 0};
     assert_ok(dip_index_search(index, p->queries, NQ, k, &all, NULL, 0, hits, scores));
     support_search(p->vectors, p->ids, s->n, s->dim, p->queries, NQ, k, NULL, truth, best);
     for (size_t i = 0; i < NQ * k; i++) {

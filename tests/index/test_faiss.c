@@ -105,7 +105,7 @@ static void parameters_belong_to_a_search(void **state)
     enum { ASKERS = 4 };
     static uint64_t ids[ASKERS][SHARED_NQ * SHARED_K];
     static float scores[ASKERS][SHARED_NQ * SHARED_K];
-    static const dip_index_params params[ASKERS] = {{1, 1}, {8, 2}, {64, 8}, {128, 1}};
+    static const dip_index_params params[ASKERS] = {{1, 1, 0}, {8, 2, 0}, {64, 8, 0}, {128, 1, 0}};
     float *vectors = support_vectors(SHARED_N, SHARED_DIM, 8, 0, 100);
     float *queries = support_vectors(SHARED_NQ, SHARED_DIM, 8, 1, 100);
     uint64_t *tile_ids = support_ids(SHARED_N);
@@ -137,7 +137,7 @@ static void small_and_odd_sets_work(void **state)
         uint64_t *ids = support_ids(n), *hits = malloc(k * sizeof *hits);
         float *scores = malloc(k * sizeof *scores);
         dip_index *index = support_index(scratch, "o", DIP_ENGINE_FAISS, vectors, ids, n, 8);
-        dip_index_params least = {1, 1};
+        dip_index_params least = {1, 1, 0};
         assert_ok(dip_index_search(index, query, 1, k, &least, NULL, 0, hits, scores));
         for (size_t i = 0; i < k; i++) assert_int_equal(hits[i] == DIP_NO_ID, i >= n);
         dip_index_close(index);

@@ -60,7 +60,7 @@ static dip_status make(size_t n)
     }
     dip_manifest *m = dip_generation_manifest(g);
     m->points = dip_calloc(1, sizeof *m->points);
-    m->points[m->point_count++] = (dip_operating_point){"s1", "s2", {4, 8}, .99, .995, 12};
+    m->points[m->point_count++] = (dip_operating_point){"s1", "s2", {4, 8, 0}, .99, .995, 12};
     return dip_generation_seal(g);
 }
 

@@ -20,8 +20,8 @@ static dip_manifest sample(void)
     m.calibrations = dip_calloc(1, sizeof *m.calibrations);
     m.files = dip_calloc(1, sizeof *m.files);
     m.point_count = 2, m.calibration_count = 1, m.file_count = 1;
-    m.points[0] = (dip_operating_point){"s1", "s2", {32, 16}, .99, 0.99123456789, 123.25};
-    m.points[1] = (dip_operating_point){"s2", "s1", {1, 1}, .9, 1, 0};
+    m.points[0] = (dip_operating_point){"s1", "s2", {32, 16, 0}, .99, 0.99123456789, 123.25};
+    m.points[1] = (dip_operating_point){"s2", "s1", {1, 1, 0}, .9, 1, 0};
     strcpy(m.calibrations[0].from, "s1");
     strcpy(m.calibrations[0].to, "s2");
     for (int i = 0; i < DIP_CALIBRATION_STEPS; i++)
@@ -102,9 +102,9 @@ static void a_search_gets_the_point_it_asks_for(void **state)
 {
     (void)state;
     dip_operating_point points[] = {
-        {"a", "b", {1, 1}, .95, .80, 10}, {"a", "b", {2, 1}, .95, .90, 20},
-        {"a", "b", {4, 2}, .95, .96, 45}, {"a", "b", {8, 4}, .95, .99, 90},
-        {"b", "b", {3, 1}, .95, .97, 15}, {"b", "b", {6, 1}, .95, .98, 25},
+        {"a", "b", {1, 1, 0}, .95, .80, 10}, {"a", "b", {2, 1, 0}, .95, .90, 20},
+        {"a", "b", {4, 2, 0}, .95, .96, 45}, {"a", "b", {8, 4, 0}, .95, .99, 90},
+        {"b", "b", {3, 1, 0}, .95, .97, 15}, {"b", "b", {6, 1, 0}, .95, .98, 25},
     };
     static const struct {
         const char *from;

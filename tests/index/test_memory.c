@@ -55,7 +55,7 @@ static dip_status search(void)
 {
     uint64_t hits[NQ * K], more[N];
     float scores[NQ * K], more_scores[N];
-    dip_index_params least = {1, 1};
+    dip_index_params least = {1, 1, 0};
     dip_status status = dip_index_search(base, vectors, NQ, K, NULL, NULL, 0, hits, scores);
     if (!status) status = dip_index_search(base, vectors, 1, N, &least, NULL, 0, more, more_scores);
     if (!status) status = dip_index_search(base, vectors, NQ, K, NULL, ids, N / 2, hits, scores);
@@ -103,7 +103,7 @@ static dip_status generate(void)
     m->modality[0].count = N;
     m->points = dip_calloc(1, sizeof *m->points);
     if (m->points)
-        m->points[m->point_count++] = (dip_operating_point){"s1", "s1", {1, 1}, .5, .5, 9};
+        m->points[m->point_count++] = (dip_operating_point){"s1", "s1", {1, 1, 0}, .5, .5, 9};
     status = m->points
                  ? dip_index_build(dip_generation_folder(g), "s1", NULL, vectors, ids, N, DIM, NULL)
                  : DIP_ENOMEM;

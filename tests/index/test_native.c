@@ -33,7 +33,7 @@ static void it_finds_what_exact_search_finds(void **state)
 static void a_gap_leaves_out_far_lists(void **state)
 {
     (void)state;
-    enum { MANY = 500 };
+    enum { MANY = 20 };
     float *vectors = support_vectors(N, DIM, 3, 0, 300),
           *queries = support_vectors(NQ, DIM, 3, 1, 300);
     uint64_t *ids = support_ids(N), *hits[2] = {calloc(NQ * MANY, 8), calloc(NQ * MANY, 8)};

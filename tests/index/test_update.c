@@ -69,7 +69,7 @@ static void assert_holds(const dip_index *index, const content *c)
     assert_int_equal(dip_index_count(index), c->n);
     assert_memory_equal(held, c->ids, c->n * sizeof *held);
     free(held);
-    dip_index_params wide = {64, 16};
+    dip_index_params wide = {64, 16, 0};
     assert_ok(dip_index_search(index, queries, NQ, K, &wide, NULL, 0, hits, scores));
     double recall = support_recall(c->vectors, c->ids, c->n, DIM, queries, NQ, K, hits);
     double floor = dip_index_engine(index) == DIP_ENGINE_EXACT ? 1 : .97;

@@ -149,17 +149,18 @@ static void reader_stop(reader *d, replay *r)
 static dip_status tune(const replay *r, const float *rows, const uint64_t *ids, size_t n,
                        version *next)
 {
-    const dip_index_tuning how = {.vectors = rows,
-                                  .ids = ids,
-                                  .n = n,
-                                  .queries = r->queries.vectors,
+    dip_truth truth;
+    const dip_index_tuning how = {.truth = &truth,
                                   .nq = r->queries.rows - r->nq,
                                   .k = r->k,
                                   .fetched = r->k,
                                   .target = r->o.target};
     dip_index_point points[DIP_INDEX_MAX_POINTS];
     size_t count, at = 0;
-    dip_status status = dip_index_tune(next->index, &how, points, &count);
+    dip_status status = dip_truth_init(&truth, r->queries.vectors, how.nq, r->dim);
+    if (!status) status = dip_truth_add(&truth, rows, ids, n);
+    if (!status) status = dip_index_tune(next->index, &how, points, &count);
+    dip_truth_fini(&truth);
     if (status) return status;
     while (at + 1 < count && points[at].recall < r->o.target) at++;
     next->params = points[at].params;

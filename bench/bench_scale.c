@@ -19,7 +19,6 @@
 #include "core/options_rows.h"
 #include "core/parallel.h"
 #include "index/index.h"
-#include "index/scan.h"
 #include "index/segment.h"
 
 #include <stdio.h>
@@ -66,9 +65,10 @@ typedef struct bench {
     size_t n, dim, nq;          /* nq: of a set */
     float *queries[SETS];       /* ((1 + FRESH) nq, dim): those with truth, then fresh ones */
     float *asked;               /* (SETS nq, dim): those with truth */
-    uint64_t *truth, *found;    /* (SETS nq, K) */
-    float *scores, *new_scores; /* likewise */
-    size_t scanned;             /* rows that the truth has seen */
+    dip_truth truth;            /* of them */
+    uint64_t *ids;              /* (n): the row numbers */
+    uint64_t *found;            /* (nq, K) */
+    float *scores;              /* likewise */
     double made_cpu, truth_cpu; /* seconds */
     double began, told;
 } bench;
@@ -108,39 +108,14 @@ static dip_status make_rows(const bench *b, bench_latent_set set, size_t first, 
     return dip_parallel_for((first + count - 1) / BLOCK - first / BLOCK + 1, make_block, &p);
 }
 
-/* Takes the best K of both, ties by the smaller id, which is the one that was there. */
-static void merge(uint64_t *ids, float *scores, const uint64_t *others, const float *other_scores,
-                  size_t first)
-{
-    uint64_t best[K];
-    float best_scores[K];
-    for (size_t i = 0, a = 0, c = 0; i < K; i++) {
-        const bool old = scores[a] >= other_scores[c];
-        best[i] = old ? ids[a] : others[c] == DIP_NO_ID ? DIP_NO_ID : others[c] + first;
-        best_scores[i] = old ? scores[a] : other_scores[c];
-        if (old)
-            a++;
-        else
-            c++;
-    }
-    memcpy(ids, best, sizeof best);
-    memcpy(scores, best_scores, sizeof best_scores);
-}
-
 /* Those of the rows that the truth has not seen, if they are the next ones. */
 static dip_status look_at(bench *b, size_t first, size_t count, const float *rows)
 {
-    if (first > b->scanned || first + count <= b->scanned) return DIP_OK;
-    rows += (b->scanned - first) * b->dim;
-    count -= b->scanned - first;
-    first = b->scanned;
+    const size_t seen = b->truth.n;
+    if (first > seen || first + count <= seen) return DIP_OK;
     const double before = cpu();
-    const dip_scan scan = {.vectors = rows, .n = count, .dim = b->dim};
-    const size_t nq = SETS * b->nq;
-    dip_status status = dip_scan_run(&scan, b->asked, nq, K, b->found, b->new_scores);
-    for (size_t q = 0; q < nq && !status; q++)
-        merge(b->truth + q * K, b->scores + q * K, b->found + q * K, b->new_scores + q * K, first);
-    b->scanned += count;
+    dip_status status = dip_truth_add(&b->truth, rows + (seen - first) * b->dim, b->ids + seen,
+                                      first + count - seen);
     b->truth_cpu += cpu() - before;
     return status;
 }
@@ -156,26 +131,21 @@ static dip_status read_rows(void *payload, size_t first, size_t count, float *ou
 
 static dip_status make_queries(bench *b)
 {
-    const size_t all = (1 + FRESH) * b->nq, values = b->nq * b->dim, hits = SETS * b->nq * K;
+    const size_t all = (1 + FRESH) * b->nq, values = b->nq * b->dim, hits = b->nq * K;
     b->asked = dip_alloc_aligned(SETS * values * sizeof *b->asked);
-    b->truth = dip_alloc(hits * sizeof *b->truth);
     b->found = dip_alloc(hits * sizeof *b->found);
     b->scores = dip_alloc(hits * sizeof *b->scores);
-    b->new_scores = dip_alloc(hits * sizeof *b->new_scores);
-    bool there = b->asked && b->truth && b->found && b->scores && b->new_scores;
+    bool there = b->asked && b->found && b->scores;
     for (size_t s = 0; s < SETS && there; s++) {
         b->queries[s] = dip_alloc_aligned(all * b->dim * sizeof *b->asked);
         there = b->queries[s] != NULL;
-    }
-    for (size_t i = 0; i < hits && there; i++) {
-        b->truth[i] = DIP_NO_ID;
-        b->scores[i] = -2;
     }
     dip_status status = there ? DIP_OK : DIP_ENOMEM;
     for (size_t s = 0; s < SETS && !status; s++) {
         status = make_rows(b, s ? BENCH_LATENT_OTHER : BENCH_LATENT_SAME, 0, all, b->queries[s]);
         if (!status) memcpy(b->asked + s * values, b->queries[s], values * sizeof *b->asked);
     }
+    if (!status) status = dip_truth_init(&b->truth, b->asked, SETS * b->nq, b->dim);
     return status;
 }
 
@@ -197,21 +167,20 @@ static dip_status build(bench *b)
     const dip_progress progress = {tell, b};
     const dip_index_recipe recipe = {.engine = DIP_ENGINE_NATIVE,
                                      .lists = (uint32_t)b->options.lists};
-    uint64_t *ids = dip_alloc(b->n * sizeof *ids);
-    if (!ids) return DIP_ENOMEM;
-    for (size_t i = 0; i < b->n; i++) ids[i] = i;
+    b->ids = dip_alloc(b->n * sizeof *b->ids);
+    if (!b->ids) return DIP_ENOMEM;
+    for (size_t i = 0; i < b->n; i++) b->ids[i] = i;
     const dip_supply supply = {
-        .n = b->n, .dim = b->dim, .ids = ids, .read = read_rows, .payload = b};
+        .n = b->n, .dim = b->dim, .ids = b->ids, .read = read_rows, .payload = b};
     struct rusage usage;
     const double before = cpu();
     b->began = b->told = dip_seconds();
     dip_status status = dip_index_build_from(b->folder, name, &recipe, &supply, &progress);
     const double own = cpu() - before - b->made_cpu - b->truth_cpu;
     getrusage(RUSAGE_SELF, &usage);
-    dip_free(ids);
-    if (!status && b->scanned != b->n)
+    if (!status && b->truth.n != b->n)
         status =
-            dip_fail(DIP_EINVAL, "the build read %zu of %zu rows in their order", b->scanned, b->n);
+            dip_fail(DIP_EINVAL, "the build read %zu of %zu rows in their order", b->truth.n, b->n);
     if (!status)
         printf("{\"n\":%zu,\"dim\":%zu,\"simulated\":true,\"build_cpu_s\":%.1f,\"made_cpu_s\":%.1f,"
                "\"truth_cpu_s\":%.1f,\"build_wall_s\":%.1f,\"build_peak_bytes\":%lld",
@@ -268,12 +237,11 @@ static dip_status open_index(const bench *b, dip_index **index)
 static dip_status measure_recall(bench *b, const dip_index *index, size_t set,
                                  dip_index_params params, double *recall)
 {
-    const uint64_t *truth = b->truth + set * b->nq * K;
     size_t hits = 0;
-    dip_status status = dip_index_search(index, b->queries[set], b->nq, K, &params, NULL, 0,
-                                         b->found, b->new_scores);
+    dip_status status =
+        dip_index_search(index, b->queries[set], b->nq, K, &params, NULL, 0, b->found, b->scores);
     for (size_t i = 0; i < b->nq * K && !status; i++)
-        for (size_t j = i / K * K; j < i / K * K + K; j++) hits += b->found[i] == truth[j];
+        hits += dip_truth_has(&b->truth, set * b->nq + i / K, K, b->found[i]);
     *recall = (double)hits / (double)(b->nq * K);
     return status;
 }
@@ -292,7 +260,7 @@ static dip_status measure_cost(bench *b, const dip_index *index, size_t set,
     for (size_t i = 0; i < count && !status; i++) {
         const double start = dip_seconds();
         status = dip_index_search(index, b->queries[set] + (first + i) * b->dim, 1, K, &params,
-                                  NULL, 0, b->found, b->new_scores);
+                                  NULL, 0, b->found, b->scores);
         times[i] = dip_seconds() - start;
     }
     if (!status) {
@@ -423,7 +391,7 @@ static dip_status run(bench *b)
 
 int main(int argc, char **argv)
 {
-    bench b = {.scanned = 0};
+    bench b = {.n = 0};
     int rest;
     dip_options_defaults(table, &b.options);
     if (dip_options_parse(table, &b.options, argc, argv, &rest) || rest != 1 || b.options.help) {
@@ -445,6 +413,7 @@ int main(int argc, char **argv)
     dip_free_aligned(b.room);
     for (size_t s = 0; s < SETS; s++) dip_free_aligned(b.queries[s]);
     dip_free_aligned(b.asked);
-    dip_free(b.truth), dip_free(b.found), dip_free(b.scores), dip_free(b.new_scores);
+    dip_truth_fini(&b.truth);
+    dip_free(b.ids), dip_free(b.found), dip_free(b.scores);
     return status ? 1 : 0;
 }

@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "core/status.h"
 #include "index/supply.h"
+#include "index/truth.h"
 
 #include <diptych/tile.h>
 
@@ -142,23 +143,21 @@ typedef struct dip_index_point {
 } dip_index_point;
 
 typedef struct dip_index_tuning {
-    const float *vectors; /* (n, dim); normally what the index was built from */
-    const uint64_t *ids;  /* n, ascending */
-    size_t n;
-    const float *
-        queries; /* (nq, dim), best held out: the first fifth chooses, the rest reports; let both be samples of the same */
-    size_t nq;
+    /** Has seen the vectors of the index. Of its queries, `nq` from `first` on ask, best held out. */
+    const dip_truth *truth;
+    size_t first,
+        nq; /* the first fifth of them chooses, the rest reports; let both be samples of the same */
     bool stored; /* the queries are among the vectors: that each finds itself does not count */
-    size_t k;    /* hits that count */
+    size_t k;    /* hits that count; at most half of DIP_TRUTH_WIDTH */
     size_t
         fetched; /* hits that the index is asked for, of which the k with the best exact scores stay; at least k */
     double target; /* recall that one of the points should just reach */
 } dip_index_tuning;
 
 /**
- * Measures recall@k against exact search and gives the points that are worth having, the cheapest first, each with
+ * Measures recall@k against the truth and gives the points that are worth having, the cheapest first, each with
  * a higher recall than the one before: from a recall of about 0.8 to 0.998, the target, or the best that is worth its cost. A hit counts if its
- * exact score reaches the k-th true score less 1e-6, so ties do no harm. Which points come out is the same for any number
+ * exact score reaches the k-th true score less 1e-6, so ties do no harm; queries with more ties than the truth has room for do not count. Which points come out is the same for any number
  * of threads and on any machine: cost is a model. `us` is by the clock. At least one point; one alone for an
  * engine that compares all.
  */

@@ -55,8 +55,17 @@ static size_t stretch_of(const size_t *rows, size_t count)
     return n;
 }
 
+static dip_status pick_by_hook(const dip_supply *s, const size_t *rows, size_t count, float *out)
+{
+    dip_status status = s->pick(s->payload, rows, count, out);
+    for (size_t i = 0; i < count && !status; i++)
+        status = check(out + i * s->dim, s->ids ? s->ids + rows[i] : NULL, rows[i], 1, s->dim);
+    return status;
+}
+
 dip_status dip_supply_pick(const dip_supply *s, const size_t *rows, size_t count, float *out)
 {
+    if (s->pick && !s->values) return pick_by_hook(s, rows, count, out);
     float *room = dip_supply_room(s, STRETCH);
     dip_status status = room ? DIP_OK : DIP_ENOMEM;
     for (size_t i = 0, n; i < count && !status; i += n) {

@@ -16,6 +16,8 @@ typedef struct dip_supply {
     const float *values; /* (n, dim), all in memory; or NULL, and */
     /** Rows first .. first + count - 1 into (count, dim). Called by one thread at a time, which may use all others. */
     dip_status (*read)(void *payload, size_t first, size_t count, float *out);
+    /** Some rows, ascending, into (count, dim), likewise; NULL: they are read with what lies between them. */
+    dip_status (*pick)(void *payload, const size_t *rows, size_t count, float *out);
     void *payload;
 } dip_supply;
 

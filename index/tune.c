@@ -11,8 +11,6 @@
 #include "index/engine.h"
 
 #include "core/mem.h"
-#include "index/dot.h"
-#include "index/scan.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,13 +25,14 @@ enum {
     HALVINGS = 12,
 };
 
-static const float tolerance = 1e-6F;
 static const double least_recall = 0.8;    /* of a point that is kept, if there are better ones */
 static const double enough_recall = 0.998; /* where a walk ends, if the target is not above */
 static const double least_gain = 0.0005;   /* of LOOK_BACK steps */
 static const double near_target = 0.25;    /* of the misses at the target: kept, being near it */
 static const double just = 0.0005;         /* above the target: no need to come nearer */
 static const double fewer_misses = 0.75;   /* of what the point before misses: else thinned out */
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 typedef struct trial {
     dip_index_params params;
@@ -44,52 +43,38 @@ typedef struct trial {
 typedef struct tuning {
     const dip_index *index;
     const dip_index_tuning *how;
-    dip_scan base;
+    const float *queries; /* (how->nq, dim) */
+    size_t dim;
     size_t k;       /* with the query itself */
     size_t fetched; /* likewise */
-    float *bars;    /* nq: the k-th true score */
-    size_t *wanted; /* nq: true hits, k or fewer */
+    size_t *hits;   /* nq: neighbours that count as found, k or, with ties, more */
     uint64_t *ids;  /* (nq, fetched) */
     float *scores;  /* (nq, fetched) */
     trial trials[MAX_TRIALS];
     size_t trial_count;
 } tuning;
 
-static dip_status find_truth(tuning *t)
+/* Hits among what was found for a query; *most: that there can be. */
+static size_t count_hits(const tuning *t, size_t query, const uint64_t *ids, size_t *most)
 {
-    size_t nq = t->how->nq, k = t->k;
-    dip_status status = dip_scan_run(&t->base, t->how->queries, nq, k, t->ids, t->scores);
-    for (size_t i = 0; i < nq && !status; i++) {
-        size_t n = k;
-        while (n && t->ids[i * k + n - 1] == DIP_NO_ID) n--;
-        t->wanted[i] = n;
-        t->bars[i] = n ? t->scores[i * k + n - 1] - tolerance : 0;
-    }
-    return status;
-}
-
-static bool is_hit(const tuning *t, dip_dot_fn dot, size_t query, uint64_t id)
-{
-    const dip_scan *base = &t->base;
-    size_t row = dip_ids_lower_bound(base->ids, base->n, id);
-    if (row == base->n || base->ids[row] != id) return false;
-    const float *q = t->how->queries + query * base->dim;
-    return dot(q, base->vectors + row * base->dim, base->dim) >= t->bars[query];
+    const size_t hits = t->hits[query];
+    size_t found = 0;
+    *most = hits < t->k ? hits : t->k;
+    for (size_t j = 0; j < t->fetched && found < *most; j++)
+        found += dip_truth_has(t->how->truth, t->how->first + query, hits, ids[j]);
+    return found;
 }
 
 /* Recall of the queries first .. first + n - 1. */
 static dip_status measure(const tuning *t, size_t first, size_t n, dip_index_params params,
                           double *recall)
 {
-    dip_dot_fn dot = dip_dot_get();
     uint64_t hits = 0, wanted = 0;
-    size_t own = t->how->stored;
-    dip_status status = dip_index_search(t->index, t->how->queries + first * t->base.dim, n,
-                                         t->fetched, &params, NULL, 0, t->ids, t->scores);
+    size_t own = t->how->stored, most;
+    dip_status status = dip_index_search(t->index, t->queries + first * t->dim, n, t->fetched,
+                                         &params, NULL, 0, t->ids, t->scores);
     for (size_t i = 0; i < n && !status; i++) {
-        size_t found = 0, most = t->wanted[first + i];
-        for (size_t j = 0; j < t->fetched && found < most; j++)
-            found += is_hit(t, dot, first + i, t->ids[i * t->fetched + j]);
+        const size_t found = count_hits(t, first + i, t->ids + i * t->fetched, &most);
         wanted += most > own ? most - own : 0;
         hits += found > own ? found - own : 0;
     }
@@ -237,8 +222,7 @@ static dip_status all_gaps(const tuning *t, uint32_t nprobe, float **gaps, size_
     *count = choosing(t) * nprobe;
     *gaps = dip_alloc(*count * sizeof **gaps);
     if (!*gaps) return DIP_ENOMEM;
-    dip_status status =
-        t->index->ops->behind(t->index, t->how->queries, choosing(t), nprobe, *gaps);
+    dip_status status = t->index->ops->behind(t->index, t->queries, choosing(t), nprobe, *gaps);
     qsort(*gaps, *count, sizeof **gaps, by_size);
     return status;
 }
@@ -420,14 +404,15 @@ static int by_value(const void *a, const void *b)
 static dip_status clock_point(const dip_index *index, const dip_index_tuning *how,
                               dip_index_point *point)
 {
-    size_t dim = dip_index_dim(index), n = how->nq < TIMED_QUERIES ? how->nq : TIMED_QUERIES;
+    const size_t dim = dip_index_dim(index), n = smaller(how->nq, TIMED_QUERIES);
+    const float *queries = how->truth->queries + how->first * dim;
     size_t fetched = how->fetched + how->stored;
     uint64_t *ids = dip_alloc(fetched * sizeof *ids);
     float *scores = dip_alloc(fetched * sizeof *scores);
     double *times = dip_alloc((n + 1) * sizeof *times);
     dip_status status = ids && scores && times ? DIP_OK : DIP_ENOMEM;
     for (size_t i = 0; i < n && !status; i++) {
-        const float *query = how->queries + (how->nq - 1 - i) * dim;
+        const float *query = queries + (how->nq - 1 - i) * dim;
         double start = now_us();
         status = dip_index_search(index, query, 1, fetched, &point->params, NULL, 0, ids, scores);
         times[i] = now_us() - start;
@@ -445,12 +430,12 @@ static dip_status clock_point(const dip_index *index, const dip_index_tuning *ho
 static dip_status find_points(tuning *t, dip_index_point *points, size_t *count)
 {
     size_t nq = t->how->nq;
-    t->bars = dip_alloc(nq * sizeof *t->bars);
-    t->wanted = dip_alloc(nq * sizeof *t->wanted);
+    t->hits = dip_alloc(nq * sizeof *t->hits);
     t->ids = dip_alloc(nq * t->fetched * sizeof *t->ids);
     t->scores = dip_alloc(nq * t->fetched * sizeof *t->scores);
-    dip_status status = t->bars && t->wanted && t->ids && t->scores ? DIP_OK : DIP_ENOMEM;
-    if (!status) status = find_truth(t);
+    dip_status status = t->hits && t->ids && t->scores ? DIP_OK : DIP_ENOMEM;
+    for (size_t i = 0; i < nq && !status; i++)
+        t->hits[i] = dip_truth_hits(t->how->truth, t->how->first + i, t->k);
     if (!status) status = walk(t);
     if (!status) {
         keep_best(t);
@@ -465,8 +450,7 @@ static dip_status find_points(tuning *t, dip_index_point *points, size_t *count)
     for (size_t i = 0; i < t->trial_count && !status; i++)
         points[i] = (dip_index_point){t->trials[i].params, t->trials[i].recall, 0};
     *count = t->trial_count;
-    dip_free(t->bars);
-    dip_free(t->wanted);
+    dip_free(t->hits);
     dip_free(t->ids);
     dip_free(t->scores);
     return status;
@@ -478,13 +462,15 @@ dip_status dip_index_tune(const dip_index *index, const dip_index_tuning *how,
     dip_status status = DIP_OK;
     *count = 1;
     points[0] = (dip_index_point){{0}, 1, 0};
-    if (dip_index_engine(index) != DIP_ENGINE_EXACT && how->nq && how->k && how->n) {
+    if (2 * how->k > DIP_TRUTH_WIDTH)
+        return dip_fail(DIP_EINVAL, "recall of %zu hits cannot be tuned, of %d at most", how->k,
+                        DIP_TRUTH_WIDTH / 2);
+    if (dip_index_engine(index) != DIP_ENGINE_EXACT && how->nq && how->k && how->truth->n) {
+        const size_t dim = dip_index_dim(index);
         tuning t = {.index = index,
                     .how = how,
-                    .base = {.vectors = how->vectors,
-                             .ids = how->ids,
-                             .n = how->n,
-                             .dim = dip_index_dim(index)},
+                    .queries = how->truth->queries + how->first * dim,
+                    .dim = dim,
                     .k = how->k + how->stored,
                     .fetched = how->fetched + how->stored};
         status = find_points(&t, points, count);

@@ -3,12 +3,12 @@
 #define SEARCH_CALIBRATE_H
 
 #include "index/generation.h"
+#include "index/supply.h"
 
 /** Vectors of one modality with the places of their tiles. */
 typedef struct dip_calibration_side {
-    const float *vectors;   /* (n, dim) */
-    const uint64_t *places; /* (n) */
-    size_t n;
+    const dip_supply *supply;
+    const uint64_t *places; /* (supply->n) */
 } dip_calibration_side;
 
 /**
@@ -17,7 +17,7 @@ typedef struct dip_calibration_side {
  * *pairs gets their number, 0 if no two tiles are of different places (then `out` is untouched).
  */
 dip_status dip_calibrate(const dip_calibration_side *from, const dip_calibration_side *to,
-                         size_t dim, uint64_t seed, dip_calibration *out, size_t *pairs);
+                         uint64_t seed, dip_calibration *out, size_t *pairs);
 
 /** Share of random pairs that score lower than `score`, 0..100; NAN without calibration (NULL). */
 float dip_calibration_percentile(const dip_calibration *calibration, float score);

@@ -93,31 +93,35 @@ static dip_status gather(gathering *g, const dip_txn *txn, dip_db set)
     return status;
 }
 
+static void list_ids(const gathering *g, const piece *p)
+{
+    uint64_t *ids = g->out->ids + p->first;
+    for (unsigned slot = 0; slot < DIP_BLOCK_IDS; slot++)
+        if (dip_block_has(&p->block, slot)) *ids++ = p->number * DIP_BLOCK_IDS + slot;
+}
+
 static dip_status decode_piece(void *context, size_t task, unsigned worker)
 {
     (void)worker;
     const gathering *g = context;
     const piece *p = &g->pieces[task];
     size_t dim = p->block.dim;
+    list_ids(g, p);
+    if (!g->out->vectors) return DIP_OK;
     const void *halves;
     void *scratch =
         dip_codec_borrow(g->archive->codec, (size_t)p->block.count * dim * sizeof(uint16_t));
     if (!scratch) return DIP_ENOMEM;
     dip_status status = dip_block_halves(&p->block, &halves, scratch, g->archive->codec);
     if (status) status = damaged(status, g->name, p->number);
-    size_t at = p->first;
-    for (unsigned slot = 0; !status && slot < DIP_BLOCK_IDS; slot++) {
-        if (!dip_block_has(&p->block, slot)) continue;
-        const char *from = (const char *)halves + (at - p->first) * dim * sizeof(uint16_t);
-        g->out->ids[at] = p->number * DIP_BLOCK_IDS + slot;
-        unpack(g->out->vectors + at * dim, from, dim);
-        at++;
-    }
+    for (size_t i = 0; i < p->block.count && !status; i++)
+        unpack(g->out->vectors + (p->first + i) * dim,
+               (const char *)halves + i * dim * sizeof(uint16_t), dim);
     dip_codec_return(g->archive->codec, scratch);
     return status;
 }
 
-static dip_status read_set(gathering *g, dip_db set)
+static dip_status read_set(gathering *g, dip_db set, bool vectors)
 {
     dip_txn txn;
     dip_embeddings *out = g->out;
@@ -126,16 +130,16 @@ static dip_status read_set(gathering *g, dip_db set)
     status = gather(g, &txn, set);
     if (!status) {
         out->ids = dip_alloc(out->n * sizeof *out->ids);
-        out->vectors = dip_alloc_aligned(out->n * out->dim * sizeof *out->vectors);
-        if (!out->ids || !out->vectors) status = DIP_ENOMEM;
+        if (vectors) out->vectors = dip_alloc_aligned(out->n * out->dim * sizeof *out->vectors);
+        if (!out->ids || (vectors && !out->vectors)) status = DIP_ENOMEM;
     }
     if (!status) status = dip_parallel_for(g->count, decode_piece, g);
     dip_txn_end(&txn);
     return status;
 }
 
-dip_status dip_archive_embeddings(const dip_archive *archive, const char *model, uint32_t modality,
-                                  dip_embeddings *out)
+static dip_status read_embeddings(const dip_archive *archive, const char *model, uint32_t modality,
+                                  bool vectors, dip_embeddings *out)
 {
     char name[DIP_SET_NAME_CAPACITY];
     dip_db set = 0;
@@ -143,13 +147,25 @@ dip_status dip_archive_embeddings(const dip_archive *archive, const char *model,
     dip_embeddings result = {.n = 0};
     gathering g = {.archive = archive, .name = name, .out = &result};
     dip_status status = find_set(archive, model, modality, name, &set, &found);
-    if (!status && found) status = read_set(&g, set);
+    if (!status && found) status = read_set(&g, set, vectors);
     dip_free(g.pieces);
     if (status)
         dip_embeddings_fini(&result);
     else
         *out = result;
     return status;
+}
+
+dip_status dip_archive_embeddings(const dip_archive *archive, const char *model, uint32_t modality,
+                                  dip_embeddings *out)
+{
+    return read_embeddings(archive, model, modality, true, out);
+}
+
+dip_status dip_archive_embedding_rows(const dip_archive *archive, const char *model,
+                                      uint32_t modality, dip_embeddings *out)
+{
+    return read_embeddings(archive, model, modality, false, out);
 }
 
 void dip_embeddings_fini(dip_embeddings *embeddings)

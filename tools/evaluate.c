@@ -437,11 +437,11 @@ static dip_status calibrate(const evaluator *v, size_t from, size_t to, bool ins
     for (int i = 0; i < 2 && !status; i++)
         status =
             take_calibration(v, &v->sides[position[i]], inside, &vectors[i], &places[i], &n[i]);
-    const dip_calibration_side sides[2] = {{vectors[0], places[0], n[0]},
-                                           {vectors[1], places[1], n[1]}};
+    const dip_supply supplies[2] = {{.n = n[0], .dim = v->dim, .values = vectors[0]},
+                                    {.n = n[1], .dim = v->dim, .values = vectors[1]}};
+    const dip_calibration_side sides[2] = {{&supplies[0], places[0]}, {&supplies[1], places[1]}};
     if (!status)
-        status =
-            dip_calibrate(&sides[0], &sides[1], v->dim, v->options->bootstrap.seed, out, pairs);
+        status = dip_calibrate(&sides[0], &sides[1], v->options->bootstrap.seed, out, pairs);
     for (int i = 0; i < 2; i++) {
         dip_free(vectors[i]);
         dip_free(places[i]);

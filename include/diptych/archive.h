@@ -158,6 +158,9 @@ typedef struct dip_embeddings {
 
 dip_status dip_archive_embeddings(const dip_archive *archive, const char *model, uint32_t modality,
                                   dip_embeddings *out);
+/** Which ones there are, without reading them: `vectors` stays NULL. */
+dip_status dip_archive_embedding_rows(const dip_archive *archive, const char *model,
+                                      uint32_t modality, dip_embeddings *out);
 void dip_embeddings_fini(dip_embeddings *embeddings);
 /**
  * Embeddings of given ids, (n, dim) into `vectors`. found[i] tells whether ids[i] has one (may be NULL: then

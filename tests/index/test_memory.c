@@ -79,15 +79,13 @@ static dip_status tune(void)
 {
     dip_index_point points[DIP_INDEX_MAX_POINTS];
     size_t count;
-    dip_index_tuning how = {.vectors = vectors,
-                            .ids = ids,
-                            .n = N,
-                            .queries = vectors,
-                            .nq = 2,
-                            .k = 2,
-                            .fetched = 3,
-                            .target = .5};
-    return dip_index_tune(base, &how, points, &count);
+    dip_truth truth;
+    dip_index_tuning how = {.truth = &truth, .nq = 2, .k = 2, .fetched = 3, .target = .5};
+    dip_status status = dip_truth_init(&truth, vectors, 2, DIM);
+    if (!status) status = dip_truth_add(&truth, vectors, ids, N);
+    if (!status) status = dip_index_tune(base, &how, points, &count);
+    dip_truth_fini(&truth);
+    return status;
 }
 
 static dip_status generate(void)

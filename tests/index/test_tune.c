@@ -27,6 +27,7 @@ static float *vectors, *queries, *others;
 static uint64_t *ids;
 static float bars[NQ]; /* of `others`: the K-th true score */
 static dip_index *indexes[2];
+static dip_truth truth; /* of `queries` */
 
 /* Half noise: queries as another modality asks them, far from the clusters they belong to. */
 static void spread(float *v, size_t n, uint64_t part)
@@ -61,6 +62,9 @@ static int setup(void **state)
     static float scores[NQ * K];
     assert_ok(dip_scan_run(&scan, others, NQ, K, best, scores));
     for (size_t i = 0; i < NQ; i++) bars[i] = scores[i * K + K - 1] - 1e-6F;
+    assert_ok(dip_truth_init(&truth, queries, NQ, DIM));
+    for (size_t i = 0; i < N; i += 3000)
+        assert_ok(dip_truth_add(&truth, vectors + i * DIM, ids + i, i + 3000 < N ? 3000 : N - i));
     return 0;
 }
 
@@ -68,6 +72,7 @@ static int teardown(void **state)
 {
     (void)state;
     dip_index_close(indexes[0]), dip_index_close(indexes[1]);
+    dip_truth_fini(&truth);
     free(vectors), free(queries), free(others), free(ids);
     support_drop(folder);
     return 0;
@@ -75,14 +80,8 @@ static int teardown(void **state)
 
 static dip_index_tuning tuning_of(double target)
 {
-    return (dip_index_tuning){.vectors = vectors,
-                              .ids = ids,
-                              .n = N,
-                              .queries = queries,
-                              .nq = NQ,
-                              .k = K,
-                              .fetched = FETCHED,
-                              .target = target};
+    return (dip_index_tuning){
+        .truth = &truth, .nq = NQ, .k = K, .fetched = FETCHED, .target = target};
 }
 
 /* Recall of the queries that nobody tuned with, and what chance does to it (its standard error). */
@@ -221,7 +220,10 @@ static void to_find_itself_does_not_count(void **state)
     dip_index_point points[MOST], naive[MOST];
     size_t count, naive_count;
     dip_index_tuning how = tuning_of(.9);
-    how.queries = vectors;
+    dip_truth own;
+    assert_ok(dip_truth_init(&own, vectors, 1000, DIM));
+    assert_ok(dip_truth_add(&own, vectors, ids, N));
+    how.truth = &own;
     how.nq = 1000;
     assert_ok(dip_index_tune(indexes[0], &how, naive, &naive_count));
     how.stored = true;
@@ -232,6 +234,7 @@ static void to_find_itself_does_not_count(void **state)
                 points[i].params.depth <= naive[j].params.depth)
                 assert_true(points[i].recall < naive[j].recall + .02);
     assert_true(points[count - 1].recall <= 1);
+    dip_truth_fini(&own);
 }
 
 static void what_cannot_be_reached_gives_the_best(void **state)
@@ -245,7 +248,7 @@ static void what_cannot_be_reached_gives_the_best(void **state)
     assert_true(points[count - 1].recall > .99 && points[count - 1].recall <= 1);
 }
 
-/* Rows that all have one vector: whichever is returned counts as found. */
+/* Rows that all have one vector: more than can be known tie, so nothing speaks against any. */
 static void ties_count_as_hits(void **state)
 {
     (void)state;
@@ -256,13 +259,16 @@ static void ties_count_as_hits(void **state)
     dip_index_point points[MOST];
     size_t count;
     dip_index_tuning how = tuning_of(.999);
-    how.vectors = same;
-    how.n = SAME;
+    dip_truth ties;
+    assert_ok(dip_truth_init(&ties, queries, 30, DIM));
+    assert_ok(dip_truth_add(&ties, same, ids, SAME));
+    how.truth = &ties;
     how.nq = 30;
     assert_ok(dip_index_tune(index, &how, points, &count));
     assert_int_equal(count, 1);
     assert_true(points[0].recall == 1);
     dip_index_close(index);
+    dip_truth_fini(&ties);
     free(same);
 }
 
@@ -273,7 +279,6 @@ static void few_queries_and_exact_engines_do_no_harm(void **state)
     dip_index_point points[MOST];
     size_t count;
     dip_index_tuning how = tuning_of(.99);
-    how.n = 100;
     assert_ok(dip_index_tune(index, &how, points, &count));
     assert_int_equal(count, 1);
     assert_true(points[0].recall == 1 && points[0].us > 0 && !points[0].params.nprobe);

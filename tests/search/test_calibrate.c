@@ -25,8 +25,10 @@ static size_t calibrate_circle(dip_calibration *out, const uint64_t *places, siz
         circle[i][0] = (float)cos(angle);
         circle[i][1] = (float)sin(angle);
     }
-    dip_calibration_side from = {one[0], own, ones}, to = {circle[0], places, ANGLES};
-    assert_ok(dip_calibrate(&from, &to, 2, 1, out, &pairs));
+    const dip_supply probes = {.n = ones, .dim = 2, .values = one[0]},
+                     targets = {.n = ANGLES, .dim = 2, .values = circle[0]};
+    dip_calibration_side from = {&probes, own}, to = {&targets, places};
+    assert_ok(dip_calibrate(&from, &to, 1, out, &pairs));
     return pairs;
 }
 

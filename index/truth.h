@@ -11,9 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    DIP_TRUTH_WIDTH = 32
-}; /* neighbours that are kept: the k that count, and room for those that tie with the last of them */
+/** Neighbours that are kept: the k that count, and room for those that tie with the last of them. */
+enum { DIP_TRUTH_WIDTH = 64 };
 
 typedef struct dip_truth {
     const float *queries; /* (nq, dim), the caller's, unit norm */

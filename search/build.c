@@ -260,9 +260,10 @@ static dip_status make_plan(const build *b, const dip_part *p, dip_index_plan *p
     return status ? dip_fail_prefix(status, "modality %s", p->modality->name) : DIP_OK;
 }
 
-/* Truth of all queries in this part, if its index will have something to tune. */
+/* Truth of all queries in this part; where all are compared anyway there are only the queries, to time them. */
 static dip_status watch(const build *b, dip_part *p, dip_engine engine)
 {
+    p->truth = (dip_truth){.queries = b->queries, .nq = b->query_count, .dim = b->dim};
     if (engine == DIP_ENGINE_EXACT) return DIP_OK;
     p->stored.truth = &p->truth;
     return dip_truth_init(&p->truth, b->queries, b->query_count, b->dim);

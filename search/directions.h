@@ -14,7 +14,7 @@ typedef struct dip_part {
     dip_stored stored;
     uint64_t *places;      /* (stored.supply.n): of its tiles */
     size_t first, queries; /* its own among all queries */
-    dip_truth truth;       /* of all queries, in this modality; where its index needs tuning */
+    dip_truth truth;       /* of all queries, in this modality */
     dip_index *index;      /* the new one */
     const dip_index *old;  /* of the live generation, or NULL */
 } dip_part;

@@ -131,7 +131,9 @@ size_t dip_index_ids(const dip_index *index, size_t first, size_t n, uint64_t *i
 
 enum {
     DIP_INDEX_MAX_POINTS = 16,
-    DIP_INDEX_CHOOSING = 5 /* one query of so many chooses, the others report */
+    DIP_INDEX_MOST_TUNED =
+        DIP_TRUTH_WIDTH * 3 / 4, /* hits whose recall is measured; the rest is for ties */
+    DIP_INDEX_CHOOSING = 5       /* one query of so many chooses, the others report */
 };
 
 /** A way to search: what it finds and what it costs. */
@@ -148,7 +150,7 @@ typedef struct dip_index_tuning {
     size_t first,
         nq; /* the first fifth of them chooses, the rest reports; let both be samples of the same */
     bool stored; /* the queries are among the vectors: that each finds itself does not count */
-    size_t k;    /* hits that count; at most half of DIP_TRUTH_WIDTH */
+    size_t k;    /* hits that count; at most DIP_INDEX_MOST_TUNED */
     size_t
         fetched; /* hits that the index is asked for, of which the k with the best exact scores stay; at least k */
     double target; /* recall that one of the points should just reach */

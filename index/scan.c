@@ -51,7 +51,7 @@ typedef struct work {
     size_t depth;      /* dim in whole blocks */
     size_t chunk_rows; /* whole blocks */
     chunk *chunks;     /* a worker */
-    const float *queries;
+    const float *queries, *least;
     size_t nq;
     dip_bf16 *panels;        /* a panel row of 32 queries: depth * 32 */
     dip_bounds *bounds;      /* of the queries */
@@ -111,10 +111,12 @@ static void pack_queries(const work *w)
 
 /* ---- search ---- */
 
-static float bar_of(const dip_topk *top, float slack)
+/* Of a query whose hits so far are in `top`. */
+static float bar_of(const work *w, size_t query, const dip_topk *top, float slack)
 {
-    if (!dip_topk_full(top)) return -INFINITY;
-    return dip_reach_bar(top->entries[0].score, slack);
+    float least = w->least ? w->least[query] : -INFINITY;
+    if (dip_topk_full(top)) least = fmaxf(least, top->entries[0].score);
+    return least > -INFINITY ? dip_reach_bar(least, slack) : least;
 }
 
 /* 32 queries against a chunk. */
@@ -132,7 +134,7 @@ static void take_block(const work *w, pass *p, const chunk *c, size_t at, size_t
             const size_t q = (size_t)__builtin_ctz(left), row = c->rows[at + r];
             if (block[q] - c->offsets[at + r] < p->bars[q]) continue; /* it has risen since */
             dip_topk_push(&p->tops[q], score_of(w, p->first + q, row), id_of(w->scan, row));
-            p->bars[q] = bar_of(&p->tops[q], p->slacks[q]);
+            p->bars[q] = bar_of(w, p->first + q, &p->tops[q], p->slacks[q]);
         }
 }
 
@@ -162,7 +164,7 @@ static void scan_rows(const work *w, size_t row, size_t end, unsigned worker)
                 const bool there = first + q < w->nq;
                 p.slacks[q] =
                     there ? dip_reach_slack(&c->bounds, &w->bounds[first + q], w->scan->dim) : 0;
-                p.bars[q] = there ? bar_of(&p.tops[q], p.slacks[q]) : INFINITY;
+                p.bars[q] = there ? bar_of(w, first + q, &p.tops[q], p.slacks[q]) : INFINITY;
             }
             scan_chunk(w, &p, c);
         }
@@ -276,6 +278,7 @@ dip_status dip_scan_run(const dip_scan *scan, const float *queries, size_t nq, s
     dip_status status = make(&w, slab);
     for (size_t q = 0; !status && q < nq; q += slab) {
         w.queries = queries + q * scan->dim;
+        w.least = scan->least ? scan->least + q : NULL;
         w.nq = smaller(slab, nq - q);
         status = run_slab(&w, k, ids + q * k, scores + q * k);
     }

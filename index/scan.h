@@ -18,9 +18,10 @@ typedef struct dip_scan {
     const uint64_t *allowed; /* a bit a row; NULL: all rows */
     const float *offsets;    /* a score is dot - offset of the row; with |v|^2 / 2 the nearest
                                 score best; NULL: none */
+    const float *least;      /* a query: of no use is a score below; NULL: all are of use */
 } dip_scan;
 
-/** ids, scores: (nq, k), each row as dip_topk_finish() leaves it. On all threads. */
+/** ids, scores: (nq, k), each row as dip_topk_finish() leaves it; with `least`, hits below it may be there or not. On all threads. */
 dip_status dip_scan_run(const dip_scan *scan, const float *queries, size_t nq, size_t k,
                         uint64_t *ids, float *scores);
 

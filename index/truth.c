@@ -17,10 +17,11 @@ dip_status dip_truth_init(dip_truth *t, const float *queries, size_t nq, size_t 
     const size_t room = nq * WIDTH + 1;
     *t = (dip_truth){.queries = queries, .nq = nq, .dim = dim};
     t->ids = dip_alloc(room * sizeof *t->ids);
+    t->least = dip_alloc((nq + 1) * sizeof *t->least);
     t->new_ids = dip_alloc(room * sizeof *t->new_ids);
     t->scores = dip_alloc(room * sizeof *t->scores);
     t->new_scores = dip_alloc(room * sizeof *t->new_scores);
-    if (!t->ids || !t->new_ids || !t->scores || !t->new_scores) return DIP_ENOMEM;
+    if (!t->least || !t->ids || !t->new_ids || !t->scores || !t->new_scores) return DIP_ENOMEM;
     for (size_t i = 0; i < nq * WIDTH; i++) {
         t->ids[i] = DIP_NO_ID;
         t->scores[i] = -2;
@@ -31,6 +32,7 @@ dip_status dip_truth_init(dip_truth *t, const float *queries, size_t nq, size_t 
 void dip_truth_fini(dip_truth *t)
 {
     dip_free(t->ids);
+    dip_free(t->least);
     dip_free(t->new_ids);
     dip_free(t->scores);
     dip_free(t->new_scores);
@@ -53,8 +55,10 @@ static void merge(uint64_t *ids, float *scores, const uint64_t *others, const fl
 
 dip_status dip_truth_add(dip_truth *t, const float *vectors, const uint64_t *ids, size_t n)
 {
-    const dip_scan scan = {.vectors = vectors, .ids = ids, .n = n, .dim = t->dim};
+    const dip_scan scan = {
+        .vectors = vectors, .ids = ids, .n = n, .dim = t->dim, .least = t->least};
     if (!n || !t->nq) return DIP_OK;
+    for (size_t q = 0; q < t->nq; q++) t->least[q] = t->scores[q * WIDTH + WIDTH - 1];
     dip_status status = dip_scan_run(&scan, t->queries, t->nq, WIDTH, t->new_ids, t->new_scores);
     for (size_t q = 0; q < t->nq && !status; q++)
         merge(t->ids + q * WIDTH, t->scores + q * WIDTH, t->new_ids + q * WIDTH,

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /** Neighbours that are kept: the k that count, and room for those that tie with the last of them. */
-enum { DIP_TRUTH_WIDTH = 64 };
+enum { DIP_TRUTH_WIDTH = 32 };
 
 typedef struct dip_truth {
     const float *queries; /* (nq, dim), the caller's, unit norm */
@@ -21,6 +21,7 @@ typedef struct dip_truth {
     uint64_t *
         ids; /* (nq, DIP_TRUTH_WIDTH), best first, ties by the smaller id, DIP_NO_ID where there are fewer */
     float *scores; /* likewise */
+    float *least;  /* a query: the last of its neighbours' scores */
     uint64_t *new_ids;
     float *new_scores;
 } dip_truth;

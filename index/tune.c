@@ -462,9 +462,9 @@ dip_status dip_index_tune(const dip_index *index, const dip_index_tuning *how,
     dip_status status = DIP_OK;
     *count = 1;
     points[0] = (dip_index_point){{0}, 1, 0};
-    if (2 * how->k > DIP_TRUTH_WIDTH)
+    if (how->k > DIP_INDEX_MOST_TUNED)
         return dip_fail(DIP_EINVAL, "recall of %zu hits cannot be tuned, of %d at most", how->k,
-                        DIP_TRUTH_WIDTH / 2);
+                        DIP_INDEX_MOST_TUNED);
     if (dip_index_engine(index) != DIP_ENGINE_EXACT && how->nq && how->k && how->truth->n) {
         const size_t dim = dip_index_dim(index);
         tuning t = {.index = index,

@@ -17,6 +17,13 @@ export function splitName(name) {
 
 const token = () => sessionStorage.getItem('diptych-token');
 let typing = null;
+let waiting = () => {};
+
+const TRIES = 3; // of a request that the server has no room for
+const LONGEST = 10; // seconds that the page waits before it asks again
+
+/** Calls `told` with the seconds that a request waits, because the server is busy. */
+export const onWait = (told) => { waiting = told; };
 
 /* Several requests are refused at once: they wait for the same answer, true if there is a token to try. */
 function typeToken() {
@@ -29,16 +36,27 @@ function typeToken() {
             closeDialog();
             done(true);
         });
-        openDialog('This server wants a token', form);
+        const said = token() ? make('p', { class: 'fault', role: 'alert' }, 'The server does not know this token.') : null;
+        openDialog('This server wants a token', ...[said, form].filter(Boolean));
         onDialogClose(() => done(false));
     }).finally(() => { typing = null; });
     return typing;
 }
 
-async function send(path, options) {
+const pause = (seconds, signal) => new Promise((done, fail) => {
+    const timer = setTimeout(done, 1000 * seconds);
+    signal?.addEventListener('abort', () => { clearTimeout(timer); fail(signal.reason); }, { once: true });
+});
+
+async function send(path, options, tries = TRIES) {
     const headers = { ...options.headers, ...(token() ? { Authorization: `Bearer ${token()}` } : {}) };
     const response = await fetch(address(path), { ...options, headers });
-    return response.status === 401 && (await typeToken()) ? send(path, options) : response;
+    if (response.status === 401 && (await typeToken())) return send(path, options);
+    if (response.status !== 503 || tries === 1) return response;
+    const seconds = Math.min(LONGEST, Number(response.headers.get('Retry-After')) || 1);
+    waiting(seconds);
+    await pause(seconds, options.signal);
+    return send(path, options, tries - 1);
 }
 
 /** An address that an image can show: the same, or with a token, which images cannot send, the bytes behind it. */

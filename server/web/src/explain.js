@@ -45,9 +45,9 @@ function fader(maps) {
     return make('label', { class: 'row' }, 'Strength of the heat map', slider);
 }
 
-export async function explanation(a, b) {
+export async function explanation(a, b, signal) {
     const name = (item) => encodeURIComponent(`${item.collection}/${item.id}`);
-    const answer = await ask(`explain?a=${name(a)}&b=${name(b)}`);
+    const answer = await ask(`explain?a=${name(a)}&b=${name(b)}`, { signal });
     const grid = answer.grid;
     const left = side(a, grid, grid?.a);
     const right = side(b, grid, grid?.b);

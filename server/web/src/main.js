@@ -2,25 +2,27 @@
 
 import 'ol/ol.css';
 import './style.css';
-import { address, ask, itemName, item as getItem, post, splitName } from './api.js';
+import { address, ask, itemName, item as getItem, onWait, post, splitName } from './api.js';
 import { asCurl, asProgram, asPystac } from './copy.js';
-import { $, button, fill, isDialogOpen, make, openDialog } from './dom.js';
+import { $, button, fill, isDialogOpen, make, onDialogClose, openDialog } from './dom.js';
 import { explanation } from './explain.js';
 import { showHistogram } from './histogram.js';
-import { drawBox, openMap, select as selectOnMap, showBox, showHits, showProbe, showTiles } from './map.js';
+import { drawBox, goToTiles, openMap, select as selectOnMap, showBox, showHits, showProbe, showTiles } from './map.js';
 import { selectCard, showCards } from './results.js';
 import { empty, fromHash, isSimilarity, parseBox, toHash, toSearch } from './state.js';
 import { isSimulated, picture, when } from './tile.js';
 
 const sent = 'queries'; // collection of the files that were sent
-const browsed = 1000; // tiles of a collection that the map, the dates and the labels know of
+const browsed = 1000; // tiles of a collection that the dates and the labels know of, and footprints on the map at once
 let state = fromHash(location.hash);
 let collections = [];
 let tiles = [];
 let hits = [];
 let probe = null;
 let running = null;
+let viewing = null;
 
+const number = (n) => n.toLocaleString('en');
 const canExplain = () => Boolean(probe);
 const collectionNames = () => collections.filter((one) => !one.id.startsWith('q-')).map((one) => one.id);
 
@@ -77,18 +79,20 @@ function showRefinements() {
     fill($('refine'), ...state.positive.map((name) => chip(name, 'positive')), ...state.negative.map((name) => chip(name, 'negative')));
 }
 
-/* Tiles that the filters leave, of those that are known here. */
-function filtered() {
-    const box = parseBox(state.bbox);
-    return tiles.filter((tile) => {
-        const p = tile.properties;
-        const day = (p.datetime ?? '').slice(0, 10);
-        if (state.label && !(p.labels ?? []).includes(state.label)) return false;
-        if (state.from && !(day >= state.from)) return false;
-        if (state.until && !(day && day <= state.until)) return false;
-        if (box && tile.bbox && (tile.bbox[0] > box[2] || tile.bbox[2] < box[0] || tile.bbox[1] > box[3] || tile.bbox[3] < box[1])) return false;
-        return !state.collections.length || state.collections.includes(tile.collection);
-    });
+/* Footprints of what the map shows, as many as are of use at once. */
+async function view(bbox) {
+    viewing?.abort();
+    const mine = new AbortController();
+    viewing = mine;
+    try {
+        const found = await ask(`search?bbox=${bbox.join(',')}&limit=${browsed}`, { signal: mine.signal });
+        const shown = found.features.length;
+        showTiles(found.features);
+        $('seen').hidden = !(found.numberMatched > shown);
+        $('seen').textContent = `${number(shown)} of ${number(found.numberMatched ?? shown)} tiles here are drawn; come nearer to see the others`;
+    } catch (error) {
+        if (error.name !== 'AbortError') fault(error);
+    }
 }
 
 async function refresh() {
@@ -103,7 +107,7 @@ async function refresh() {
         probe = await loadProbe();
         showProbeCard();
         showProbe(probe);
-        if (!isSimilarity(state)) return showNothingAsked();
+        if (!isSimilarity(state)) return await showNothingAsked(mine.signal);
         $('count').textContent = 'Searching…';
         const begin = performance.now();
         const answer = await post('search', toSearch(state), { signal: mine.signal });
@@ -120,12 +124,13 @@ async function refresh() {
     }
 }
 
-function showNothingAsked() {
+async function showNothingAsked(signal) {
     hits = [];
     showCards([], state, actions);
     showHits([]);
-    const count = filtered().length;
-    $('count').textContent = tiles.length ? `Nothing is asked yet. ${count.toLocaleString('en')} tiles on the map fit the filters.` : '';
+    if (!tiles.length) return;
+    const found = await post('search', { ...toSearch(state), limit: 1 }, { signal });
+    $('count').textContent = `Nothing is asked yet. ${number(found.numberMatched)} tiles fit the filters.`;
 }
 
 function showAnswer(milliseconds) {
@@ -139,12 +144,12 @@ function showAnswer(milliseconds) {
     if (hits.length) look(Math.min(state.at, hits.length - 1), held, false);
 }
 
-function look(number, focus = true, move = true) {
-    if (number < 0 || number >= hits.length) return;
-    state.at = number;
+function look(rank, focus = true, move = true) {
+    if (rank < 0 || rank >= hits.length) return;
+    state.at = rank;
     history.replaceState(null, '', toHash(state) || location.pathname);
-    selectCard(number, collectionNames(), focus);
-    selectOnMap(itemName(hits[number]), move);
+    selectCard(rank, collectionNames(), focus);
+    selectOnMap(itemName(hits[rank]), move);
 }
 
 function sign(hit, kind, other) {
@@ -157,23 +162,25 @@ function sign(hit, kind, other) {
 }
 
 const actions = {
-    select: (number) => { if (number !== state.at) look(number, false); },
+    select: (rank) => { if (rank !== state.at) look(rank, false); },
     plus: (hit) => sign(hit, 'positive', 'negative'),
     minus: (hit) => sign(hit, 'negative', 'positive'),
     use: (hit) => change({ item: itemName(hit), positive: [], negative: [] }),
     explain: async (hit) => {
+        const mine = new AbortController();
         openDialog('Why these two are alike', make('p', {}, 'Comparing…'));
+        onDialogClose(() => mine.abort());
         try {
-            openDialog('Why these two are alike', await explanation(probe, hit));
+            openDialog('Why these two are alike', await explanation(probe, hit, mine.signal));
         } catch (error) {
-            openDialog('Why these two are alike', make('p', { class: 'fault' }, error.message));
+            if (error.name !== 'AbortError') openDialog('Why these two are alike', make('p', { class: 'fault' }, error.message));
         }
     },
 };
 
 function pick(names) {
-    const number = hits.findIndex((hit) => names.includes(itemName(hit)));
-    if (number >= 0) return look(number, false, false);
+    const rank = hits.findIndex((hit) => names.includes(itemName(hit)));
+    if (rank >= 0) return look(rank, false, false);
     const here = $('here');
     here.hidden = !names.length;
     fill(here, make('h3', {}, 'Tiles here'), ...names.slice(0, 8).map((name) => button(name, () => {
@@ -261,7 +268,13 @@ function showHelp() {
     openDialog('Keys', make('table', {}, ...keys.map(([key, what]) => make('tr', {}, make('th', { scope: 'row' }, make('kbd', {}, key)), make('td', {}, what)))));
 }
 
+function endDrawing() {
+    $('box-draw').setAttribute('aria-pressed', 'false');
+    drawBox(false);
+}
+
 function onKey(event) {
+    if (event.key === 'Escape') endDrawing();
     if (event.ctrlKey || event.metaKey || event.altKey || isDialogOpen()) return;
     if (event.target.closest?.('input:not([type=range]):not([type=checkbox]), select, textarea')) return;
     /* The map zooms by these itself. */
@@ -325,14 +338,17 @@ async function begin() {
     openMap({
         onPick: pick,
         onBox: (bbox) => { $('box-draw').setAttribute('aria-pressed', 'false'); change({ bbox: bbox.join(',') }); },
+        onView: view,
     });
     listen();
+    onWait((seconds) => { $('count').textContent = `The server is busy; asking again in ${seconds} s…`; });
     showProbeCard();
     try {
         collections = (await ask('collections')).collections ?? [];
         const lists = await Promise.all(collectionNames().map((name) => ask(`collections/${encodeURIComponent(name)}/items?limit=${browsed}`)));
         tiles = lists.flatMap((list) => list.features ?? []);
         showTiles(tiles);
+        goToTiles();
         showCollections();
         showHistogram(tiles, (from, until) => change({ from, until }));
         if (!tiles.length) $('count').textContent = 'The archive holds no tiles yet: diptych import brings some in.';

@@ -67,7 +67,15 @@ async function loadWorld(source) {
     source.addFeatures(new TopoJSON({ layers: ['countries'] }).readFeatures(world, toMap));
 }
 
-export function openMap({ onPick, onBox }) {
+/* The part of the world that is to be seen: west, south, east, north in degrees; west > east across the date line. */
+function inView() {
+    const [west, south, east, north] = transformExtent(map.getView().calculateExtent(), 'EPSG:3857', 'EPSG:4326');
+    const wrap = (lon) => ((((lon + 180) % 360) + 360) % 360) - 180;
+    const sides = east - west >= 360 ? [-180, 180] : [wrap(west), wrap(east)];
+    return [sides[0], south, sides[1], north].map((value) => Number(value.toFixed(5)));
+}
+
+export function openMap({ onPick, onBox, onView }) {
     const world = new VectorSource();
     map = new OlMap({
         target: 'map',
@@ -97,6 +105,11 @@ export function openMap({ onPick, onBox }) {
         map.getTargetElement().classList.toggle('over', over);
     });
     boxDrawn = onBox;
+    let moving;
+    map.on('moveend', () => {
+        clearTimeout(moving);
+        moving = setTimeout(() => onView(inView()), 200);
+    });
 }
 
 function read(item, extra) {
@@ -108,8 +121,10 @@ function read(item, extra) {
 export function showTiles(items) {
     tiles.clear();
     tiles.addFeatures(items.flatMap((item) => read(item, {})));
-    fit(tiles);
 }
+
+/** Moves the map to where the tiles are. */
+export const goToTiles = () => fit(tiles);
 
 export function showProbe(item) {
     probe.clear();

@@ -56,7 +56,16 @@ function search(base, ask) {
     const shift = (want.positive ?? []).length * 5 + (want.negative ?? []).length * 11;
     const hits = Array.from({ length: k }, (_, rank) => item(base, to[rank % to.length], (rank + shift) % names.length,
         { 'sim:score': 0.95 - 0.02 * rank, 'sim:rank': rank + 1, 'sim:percentile': 99.9 - 0.2 * rank }));
-    return { type: 'FeatureCollection', features: ask.bbox && ask.bbox[0] > 100 ? [] : hits };
+    const features = ask.bbox && ask.bbox[0] > 100 ? [] : hits;
+    return { type: 'FeatureCollection', features, numberMatched: features.length, numberReturned: features.length };
+}
+
+/* Tiles of a part of the map, a fifth of those that there are. */
+function browse(base, [west, south, east, north], limit) {
+    const inside = ['s1', 's2'].flatMap((collection) => names.map((_, i) => item(base, collection, i)))
+        .filter(({ bbox: [w, s, e, n] }) => e >= west && w <= east && n >= south && s <= north);
+    const features = inside.slice(0, Math.min(limit, Math.ceil(inside.length / 5)));
+    return { type: 'FeatureCollection', features, numberMatched: inside.length, numberReturned: features.length };
 }
 
 const grid = (seed) => Array.from({ length: 8 }, (_, y) => Array.from({ length: 8 }, (_, x) => Math.sin(x * y + seed)));
@@ -71,6 +80,7 @@ function answer(base, method, path, query, body) {
     if (part[0] === 'collections' && part[2] === 'items' && part.length === 3) return { type: 'FeatureCollection', features: names.map((_, i) => item(base, part[1], i)) };
     if (part[0] === 'collections' && part[4] === 'thumbnail') return picture(index + 1, part[1] === 's1');
     if (part[0] === 'collections' && part[2] === 'items' && index >= 0) return item(base, part[1], index);
+    if (path === '/search' && method === 'GET') return browse(base, query.get('bbox').split(',').map(Number), Number(query.get('limit')));
     if (path === '/search') return search(base, JSON.parse(body));
     if (path === '/encode') return item(base, 's1', 9);
     if (path === '/queries') return { id: 'q-7f3a' };
@@ -92,14 +102,18 @@ const server = createServer(async (request, response) => {
     const body = Buffer.concat(chunks).toString();
     const send = (status, type, bytes, more = {}) => { response.writeHead(status, { 'Content-Type': type, ...more }); response.end(bytes); };
     if (url.pathname === '/fail') {
-        const { path, status, description } = JSON.parse(body);
-        if (status) failures.set(path, { status, description });
+        const { path, status, description, times } = JSON.parse(body);
+        if (status) failures.set(path, { status, description, times });
         else failures.delete(path);
         return send(200, 'application/json', '{}');
     }
     const failure = failures.get(url.pathname);
     const let_in = failure?.status === 401 && request.headers.authorization === 'Bearer secret';
-    if (failure && !let_in) return send(failure.status, 'application/json', JSON.stringify({ code: 'X', description: failure.description }));
+    const meant = url.pathname !== '/search' || request.method === 'POST'; /* footprints come in any case */
+    if (failure && !let_in && meant) {
+        if (failure.times && --failure.times === 0) failures.delete(url.pathname);
+        return send(failure.status, 'application/json', JSON.stringify({ code: 'X', description: failure.description }), { 'Retry-After': '1' });
+    }
     if (url.pathname.startsWith('/ui/')) {
         let name = normalize(url.pathname.slice(4) || 'index.html');
         if (!extname(name)) name += '.html';

@@ -5,7 +5,7 @@ import { accessible, hits, open, searched } from './page.mjs';
 
 const [base, pictures] = process.argv.slice(2);
 const { browser, page, faults, shot } = await open(pictures);
-const fail = (path, status, description) => fetch(`${base}/fail`, { method: 'POST', body: JSON.stringify({ path, status, description }) });
+const fail = (path, status, description, times) => fetch(`${base}/fail`, { method: 'POST', body: JSON.stringify({ path, status, description, times }) });
 const text = (selector) => page.locator(selector).innerText();
 
 try {
@@ -13,6 +13,16 @@ try {
     await page.waitForFunction(() => /fit the filters/.test(document.getElementById('count').textContent));
     await accessible(page, 'the empty page');
     await shot('begin');
+
+    await page.waitForFunction(() => /^26 of 128 tiles here/.test(document.getElementById('seen').textContent));
+    const footprints = page.waitForRequest((request) => /search\?bbox=/.test(request.url()));
+    await page.focus('#map');
+    await page.keyboard.press('+');
+    const near = new URL((await footprints).url()).searchParams.get('bbox').split(',').map(Number);
+    assert.ok(near[0] < near[2] && near[1] < near[3] && near[2] - near[0] < 5, 'footprints of what is to be seen');
+    await page.click('#box-draw');
+    await page.keyboard.press('Escape');
+    assert.equal(await page.getAttribute('#box-draw', 'aria-pressed'), 'false', 'Escape ends drawing');
 
     await page.goto(`${base}/ui/#item=s1/T11SLT_007_01&k=30`);
     await page.reload();
@@ -55,6 +65,12 @@ try {
     await shot('failure');
     await fail('/search', 0);
 
+    await fail('/search', 503, 'too many requests at once', 1);
+    await page.fill('#find-id', 's1/T11SLT_005_01');
+    await page.press('#find-id', 'Enter');
+    await page.waitForFunction(() => /asking again in 1 s/.test(document.getElementById('count').textContent));
+    await searched(page);
+
     await fail('/encode', 415, 'body: not a GeoTIFF');
     await page.setInputFiles('#file', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
     await page.waitForFunction(() => /not a GeoTIFF/.test(document.getElementById('fault').textContent));
@@ -71,11 +87,32 @@ try {
     await page.goto(`${base}/ui/`);
     await page.waitForSelector('#token');
     await accessible(page, 'the question for a token');
+    await page.fill('#token', '<img src=x onerror="window.ran=1">');
+    await page.press('#token', 'Enter');
+    await page.waitForFunction(() => /does not know this token/.test(document.querySelector('dialog').textContent));
+    await accessible(page, 'a token that is not known');
     await page.fill('#token', 'secret');
     await page.press('#token', 'Enter');
     await page.waitForFunction(() => /fit the filters/.test(document.getElementById('count').textContent));
     await page.evaluate(() => sessionStorage.clear());
     await fail('/collections', 0);
+
+    for (const [name, address] of [['phone-begin', ''], ['phone-hits', '#item=s1/T11SLT_007_01'], ['phone-train', 'train']]) {
+        await page.setViewportSize({ width: 390, height: 844 });
+        await page.goto(`${base}/ui/${address}`);
+        if (name === 'phone-hits') {
+            await page.reload();
+            await searched(page);
+        } else if (name === 'phone-train') {
+            await page.waitForFunction(() => /finished/.test(document.getElementById('state').textContent));
+        } else {
+            await page.waitForFunction(() => /fit the filters/.test(document.getElementById('count').textContent));
+        }
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 390), `${name} fits a phone`);
+        await accessible(page, name);
+        if (pictures) await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
+    }
+    await page.setViewportSize({ width: 1440, height: 860 });
 
     await page.goto(`${base}/ui/train`);
     await page.waitForFunction(() => /finished/.test(document.getElementById('state').textContent));

@@ -85,25 +85,49 @@ static void list_rows(const dip_columns *columns, const dip_browse_options *o, c
     }
 }
 
+/* *rows: NULL if neither filters nor a list of ids say anything. */
+static dip_status narrow(dip_search *search, const dip_browse_options *options, uint64_t **rows)
+{
+    const dip_columns *columns = &search->columns;
+    dip_status status = run_filters(search, options->filters, rows);
+    if (!status && options->only)
+        status = dip_filter_keep_ids(columns, options->only, options->only_count, rows);
+    if (!status && *rows) keep_modalities(columns, options->modalities, *rows);
+    return status;
+}
+
+dip_status dip_browse_rows(dip_search *search, const dip_browse_options *options, uint64_t **rows)
+{
+    const dip_columns *columns = &search->columns;
+    dip_status status = narrow(search, options, rows);
+    if (!status && !*rows) {
+        const size_t words = dip_filter_words(columns);
+        *rows = dip_alloc((words + 1) * sizeof **rows);
+        if (!*rows) return DIP_ENOMEM;
+        memset(*rows, 0xFF, words * sizeof **rows);
+        keep_modalities(columns, options->modalities, *rows);
+    }
+    if (!status) return DIP_OK;
+    dip_free(*rows);
+    *rows = NULL;
+    return status;
+}
+
 dip_status dip_browse(dip_search *search, const dip_browse_options *options, dip_listing *out)
 {
     const dip_columns *columns = &search->columns;
     uint64_t *rows;
     *out = (dip_listing){0};
-    dip_status status = run_filters(search, options->filters, &rows);
-    if (!status && options->only)
-        status = dip_filter_keep_ids(columns, options->only, options->only_count, &rows);
+    dip_status status = narrow(search, options, &rows);
     if (!status) {
         size_t most = options->limit < columns->count ? options->limit : columns->count;
         out->ids = dip_alloc((most + 1) * sizeof *out->ids);
         if (!out->ids) status = DIP_ENOMEM;
     }
-    if (!status && rows) {
-        keep_modalities(columns, options->modalities, rows);
+    if (!status && rows)
         list_rows(columns, options, rows, out);
-    } else if (!status) {
+    else if (!status)
         list_all(columns, options, out);
-    }
     dip_free(rows);
     return status;
 }
@@ -140,8 +164,7 @@ static int by_count(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* Rows of each text, which is a '|'-separated list, into a tally of the list's words. */
-static dip_status tally(const dip_words *texts, const uint64_t *rows, dip_tally **out, size_t *n)
+dip_status dip_tally_make(const dip_words *texts, const uint64_t *rows, dip_tally **out, size_t *n)
 {
     dip_words words = {0};
     size_t capacity = 0;
@@ -188,15 +211,15 @@ dip_status dip_extent_measure(dip_search *search, uint32_t modality, dip_extent 
         labels[c->labels[row]]++;
         splits[c->splits[row]]++;
     }
-    if (!status) status = tally(&c->label_lists, labels, &out->labels, &out->label_count);
-    if (!status) status = tally(&c->split_names, splits, &out->splits, &out->split_count);
+    if (!status) status = dip_tally_make(&c->label_lists, labels, &out->labels, &out->label_count);
+    if (!status) status = dip_tally_make(&c->split_names, splits, &out->splits, &out->split_count);
     if (status) dip_extent_fini(out);
     dip_free(labels);
     dip_free(splits);
     return status;
 }
 
-static void free_tally(dip_tally *list, size_t n)
+void dip_tally_free(dip_tally *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) dip_free(list[i].name);
     dip_free(list);
@@ -204,8 +227,8 @@ static void free_tally(dip_tally *list, size_t n)
 
 void dip_extent_fini(dip_extent *extent)
 {
-    free_tally(extent->labels, extent->label_count);
-    free_tally(extent->splits, extent->split_count);
+    dip_tally_free(extent->labels, extent->label_count);
+    dip_tally_free(extent->splits, extent->split_count);
     extent->labels = extent->splits = NULL;
     extent->label_count = extent->split_count = 0;
 }

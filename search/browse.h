@@ -33,10 +33,24 @@ typedef struct dip_listing {
 dip_status dip_browse(dip_search *search, const dip_browse_options *options, dip_listing *out);
 void dip_listing_fini(dip_listing *listing);
 
+/**
+ * The rows that options ask for (all pages of them) as a bit each: *rows is the caller's (dip_free). The same failure.
+ */
+dip_status dip_browse_rows(dip_search *search, const dip_browse_options *options, uint64_t **rows);
+
 typedef struct dip_tally {
     char *name;
     uint64_t count; /* tiles */
 } dip_tally;
+
+struct dip_words;
+/**
+ * Texts that are '|'-separated lists, and how many rows have each text: how many have each word, most frequent first, then by name.
+ * Free with dip_tally_free().
+ */
+dip_status dip_tally_make(const struct dip_words *texts, const uint64_t *rows, dip_tally **out,
+                          size_t *n);
+void dip_tally_free(dip_tally *tally, size_t n);
 
 /** What the tiles of a modality have in common. */
 typedef struct dip_extent {

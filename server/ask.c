@@ -33,6 +33,7 @@ typedef struct parameter {
 static const parameter general[] = {
     {"ids", NULL, NAMES, AT(ids), AT(id_count), 0, 0},
     {"collections", NULL, NAMES, AT(collections), AT(collection_count), 0, 0},
+    {"aggregations", NULL, NAMES, AT(aggregations), AT(aggregation_count), 0, 0},
     {"bbox", NULL, BOX, AT(bbox), AT(has_bbox), 0, 0},
     {"intersects", NULL, SHAPE, AT(intersects), 0, 0, 0},
     {"datetime", NULL, TIME, AT(datetime), 0, 0, 0},
@@ -528,6 +529,7 @@ void dip_ask_fini(dip_ask *ask)
 {
     dip_names_free(ask->ids, ask->id_count);
     dip_names_free(ask->collections, ask->collection_count);
+    dip_names_free(ask->aggregations, ask->aggregation_count);
     dip_names_free(ask->positive, ask->positive_count);
     dip_names_free(ask->negative, ask->negative_count);
     dip_free(ask->intersects);

@@ -2,6 +2,7 @@
  * A search as a client asks for it: the parameters of GET and the JSON body of POST /search, one struct for both. The only
  * file of the server that sees jansson.h.
  *
+ *   STAC API Aggregation 0.3: aggregations (names), beside the filters
  *   STAC API Item Search 1.0: ids, collections, bbox, intersects, datetime, limit, token, filter (CQL2)
  *   ours: "similarity" {item, positive[], negative[], vector[], k, min_score, exact, recall, max_ms, diversify_km,
  *   one_per_place}; in GET similar_to=collection/id, positive=, negative= (','-separated) and the others by their names
@@ -35,10 +36,12 @@ typedef struct dip_ask {
     double bbox[4];
     bool has_bbox;
     char *intersects, *datetime, *filter; /* as dip_query has them, or NULL */
-    size_t limit;                         /* items a page */
-    char *token;                          /* of the page, or NULL */
-    bool similar;                         /* the rest is set */
-    char *item;                           /* "collection/id", or NULL */
+    char **aggregations;                  /* names; of /aggregate alone */
+    size_t aggregation_count;
+    size_t limit; /* items a page */
+    char *token;  /* of the page, or NULL */
+    bool similar; /* the rest is set */
+    char *item;   /* "collection/id", or NULL */
     char **positive, **negative;
     size_t positive_count, negative_count;
     float *vector; /* or NULL */

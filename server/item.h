@@ -62,6 +62,18 @@ enum { DIP_TOKEN_CAPACITY = 32 };
 void dip_token_print(char token[DIP_TOKEN_CAPACITY], uint64_t last);
 dip_status dip_token_parse(const char *token, uint64_t *after);
 
+struct dip_browse_options;
+/** A bit for each of the collections that are named; `which` NULL: all. Expected failure: DIP_EINVAL. */
+dip_status dip_items_modalities(const dip_archive *archive, char *const *which, size_t n,
+                                uint32_t *modalities);
+/**
+ * What an ask selects: *out borrows from the ask, from *filters and from *only, which is the caller's (dip_free), also after a
+ * failure. Expected failure: DIP_EINVAL (the token).
+ */
+dip_status dip_items_selected(const dip_archive *archive, const struct dip_ask *ask,
+                              uint32_t modalities, dip_query *filters, uint64_t **only,
+                              struct dip_browse_options *out);
+
 struct dip_extent;
 /** "extent" of a collection, and its "links". */
 void dip_extent_write(dip_json *json, const struct dip_extent *extent);

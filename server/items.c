@@ -45,9 +45,8 @@ dip_status dip_token_parse(const char *token, uint64_t *after)
 
 /* ---- what is asked for ---- */
 
-/* Bits of the collections that are named; `which` NULL: all. */
-static dip_status choose_modalities(const dip_archive *archive, char *const *which, size_t n,
-                                    uint32_t *modalities)
+dip_status dip_items_modalities(const dip_archive *archive, char *const *which, size_t n,
+                                uint32_t *modalities)
 {
     size_t count = dip_archive_modality_count(archive);
     *modalities = which ? 0 : (uint32_t)((1u << count) - 1);
@@ -60,21 +59,28 @@ static dip_status choose_modalities(const dip_archive *archive, char *const *whi
     return DIP_OK;
 }
 
+dip_status dip_items_selected(const dip_archive *archive, const dip_ask *ask, uint32_t modalities,
+                              dip_query *filters, uint64_t **only, dip_browse_options *out)
+{
+    *filters = (dip_query)DIP_QUERY_INIT;
+    *only = NULL;
+    dip_ask_query(ask, filters);
+    *out = (dip_browse_options){.filters = filters, .modalities = modalities, .limit = ask->limit};
+    dip_status status = dip_token_parse(ask->token, &out->after);
+    if (status || !ask->ids) return status;
+    status = dip_items_named(archive, ask->ids, ask->id_count, modalities, only, &out->only_count);
+    out->only = *only;
+    return status;
+}
+
 static dip_status list(const dip_archive *archive, const dip_view *view, const dip_ask *ask,
                        uint32_t modalities, dip_listing *out)
 {
-    dip_query filters = DIP_QUERY_INIT;
-    dip_ask_query(ask, &filters);
-    dip_browse_options options = {
-        .filters = &filters, .modalities = modalities, .limit = ask->limit};
-    uint64_t *only = NULL;
+    dip_query filters;
+    dip_browse_options options;
+    uint64_t *only;
     *out = (dip_listing){0};
-    dip_status status = dip_token_parse(ask->token, &options.after);
-    if (!status && ask->ids) {
-        status = dip_items_named(archive, ask->ids, ask->id_count, modalities, &only,
-                                 &options.only_count);
-        options.only = only;
-    }
+    dip_status status = dip_items_selected(archive, ask, modalities, &filters, &only, &options);
     if (!status) status = dip_browse(view->search, &options, out);
     dip_free(only);
     return status;
@@ -246,8 +252,8 @@ void dip_serve_search(void *context, const dip_request *request, dip_response *r
         dip_response_fail_status(response, status);
         return;
     }
-    status = choose_modalities(dip_service_archive(context), ask.collections, ask.collection_count,
-                               &modalities);
+    status = dip_items_modalities(dip_service_archive(context), ask.collections,
+                                  ask.collection_count, &modalities);
     if (status) {
         dip_response_fail_status(response, status);
     } else if (ask.similar) {

@@ -27,6 +27,12 @@ static const dip_route routes[] = {
     {"GET", "/collections/{}/items/{}/embeddings", dip_serve_embedding, false},
     {"GET", "/search", dip_serve_search, false},
     {"POST", "/search", dip_serve_search, false},
+    {"GET", "/aggregations", dip_serve_aggregations, false},
+    {"GET", "/aggregate", dip_serve_aggregate, false},
+    {"POST", "/aggregate", dip_serve_aggregate, false},
+    {"GET", "/collections/{}/aggregations", dip_serve_aggregations, false},
+    {"GET", "/collections/{}/aggregate", dip_serve_aggregate, false},
+    {"POST", "/collections/{}/aggregate", dip_serve_aggregate, false},
 
     {"POST", "/encode", dip_serve_encode, false},
     {"GET", "/encode/{}/thumbnail", dip_serve_sent_thumbnail, false},

@@ -77,7 +77,7 @@ const dip_route *dip_service_routes(size_t *count);
 /* stac.c: landing page, conformance, collections; items.c: items and search; api.c: the description. */
 dip_handler dip_serve_landing, dip_serve_conformance, dip_serve_collections, dip_serve_collection,
     dip_serve_items, dip_serve_item, dip_serve_search, dip_serve_queryables, dip_serve_api,
-    dip_serve_api_page;
+    dip_serve_api_page, dip_serve_aggregate, dip_serve_aggregations;
 /* assets.c: a tile as files. */
 dip_handler dip_serve_thumbnail, dip_serve_visual, dip_serve_band, dip_serve_embedding;
 /* encode.c, saved.c, explain.c */

@@ -22,6 +22,8 @@ static const char *const conformance[] = {
     "https://api.stacspec.org/v1.0.0/ogcapi-features",
     "https://api.stacspec.org/v1.0.0/item-search",
     "https://api.stacspec.org/v1.0.0-rc.2/item-search#filter",
+    "https://api.stacspec.org/v0.3.0/aggregation",
+    "https://api.stacspec.org/v0.3.0/aggregation#filter",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
@@ -101,6 +103,9 @@ static dip_status write_landing(dip_json *j, dip_service *service, const dip_req
                   base);
     write_search_link(j, request, "GET");
     write_search_link(j, request, "POST");
+    dip_item_link(j, "aggregate", DIP_TYPE_JSON, "counts of what filters leave", "%s/aggregate",
+                  base);
+    dip_item_link(j, "aggregations", DIP_TYPE_JSON, "what is counted", "%s/aggregations", base);
     for (size_t i = 0; i < dip_archive_modality_count(archive); i++) {
         const char *name = dip_archive_modality(archive, i)->name;
         dip_item_link(j, "child", DIP_TYPE_JSON, name, "%s/collections/%s", base, name);
@@ -262,6 +267,12 @@ void dip_collection_links(dip_json *j, const char *base, const char *name)
     dip_item_link(j, "items", DIP_TYPE_GEOJSON, NULL, "%s/collections/%s/items", base, name);
     dip_item_link(j, DIP_REL_QUERYABLES, DIP_TYPE_SCHEMA, NULL, "%s/collections/%s/queryables",
                   base, name);
+    if (!dip_virtual_is(name)) {
+        dip_item_link(j, "aggregate", DIP_TYPE_JSON, NULL, "%s/collections/%s/aggregate", base,
+                      name);
+        dip_item_link(j, "aggregations", DIP_TYPE_JSON, NULL, "%s/collections/%s/aggregations",
+                      base, name);
+    }
     dip_json_end(j);
 }
 

@@ -23,6 +23,11 @@ static const dip_route routes[] = {
     {"GET", "/collections/{}/items/{}/embeddings", dip_serve_embedding, false},
     {"GET", "/search", dip_serve_search, false},
     {"POST", "/search", dip_serve_search, false},
+    {"GET", "/aggregations", dip_serve_aggregations, false},
+    {"GET", "/aggregate", dip_serve_aggregate, false},
+    {"POST", "/aggregate", dip_serve_aggregate, false},
+    {"GET", "/collections/{}/aggregate", dip_serve_aggregate, false},
+    {"GET", "/collections/{}/aggregations", dip_serve_aggregations, false},
 };
 
 typedef struct server {
@@ -269,8 +274,9 @@ static void test_hostile_names_stay_text(void **state)
 static void test_landing_and_collections(void **state)
 {
     json_t *landing = get(*state, "/"), *all = get(*state, "/collections");
-    static const char *const rels[] = {"self",        "root", "service-desc", "service-doc",
-                                       "conformance", "data", "search",       "child"};
+    static const char *const rels[] = {"self",        "root",        "service-desc", "service-doc",
+                                       "conformance", "data",        "search",       "child",
+                                       "aggregate",   "aggregations"};
     for (size_t i = 0; i < sizeof rels / sizeof *rels; i++)
         assert_non_null(link_of(landing, rels[i]));
     json_t *conformance = get(*state, "/conformance");
@@ -294,6 +300,86 @@ static void test_landing_and_collections(void **state)
     json_decref(conformance);
     json_decref(all);
     json_decref(landing);
+}
+
+/* The aggregation of a name in an answer. */
+static json_t *aggregation_of(const json_t *answer, const char *name)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(answer, "aggregations"), i,
+                       one) if (!strcmp(text(one, "name"), name)) return one;
+    return NULL;
+}
+
+static json_int_t matched(server *s, const char *url)
+{
+    json_t *page = get(s, url);
+    const json_int_t n = json_integer_value(json_object_get(page, "numberMatched"));
+    json_decref(page);
+    return n;
+}
+
+/* Each bucket has as many items as a search that asks for it. */
+static void assert_buckets(server *s, const json_t *aggregation, const char *filters,
+                           const char *format)
+{
+    size_t i;
+    json_t *bucket;
+    assert_true(json_array_size(json_object_get(aggregation, "buckets")) > 1);
+    json_array_foreach(json_object_get(aggregation, "buckets"), i, bucket)
+    {
+        char search[400], part[200];
+        if (strpbrk(text(bucket, "key"), "<\"")) continue; /* what hostile tiles are called */
+        snprintf(part, sizeof part, format, text(bucket, "key"));
+        snprintf(search, sizeof search, "/search?limit=1&%s%s", part, filters);
+        assert_int_equal(json_integer_value(json_object_get(bucket, "frequency")),
+                         matched(s, search));
+    }
+}
+
+static void test_counts(void **state)
+{
+    static const char all[] = "total_count,datetime_min,datetime_max,datetime_frequency,"
+                              "collection_frequency,label_frequency";
+    static const char *const filters[] = {"", "&bbox=-9,40,-3,42", "&ids=p3,p7,p8"};
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        char url[400], search[400];
+        snprintf(url, sizeof url, "/aggregate?aggregations=%s%s", all, filters[i]);
+        snprintf(search, sizeof search, "/search?limit=1%s", filters[i]);
+        json_t *answer = get(*state, url);
+        assert_string_equal(text(answer, "type"), "AggregationCollection");
+        assert_int_equal(json_array_size(json_object_get(answer, "aggregations")), 6);
+        json_t *total = aggregation_of(answer, "total_count");
+        assert_int_equal(json_integer_value(json_object_get(total, "value")),
+                         matched(*state, search));
+        assert_buckets(*state, aggregation_of(answer, "collection_frequency"), filters[i],
+                       "collections=%s");
+        assert_buckets(*state, aggregation_of(answer, "label_frequency"), filters[i],
+                       "filter=A_CONTAINS(labels,('%s'))");
+        json_t *days = aggregation_of(answer, "datetime_frequency");
+        assert_string_equal(text(days, "data_type"), "interval_day");
+        assert_int_equal(json_integer_value(json_object_get(days, "overflow")), i == 0);
+        assert_buckets(*state, days, filters[i], "datetime=%.10s");
+        json_decref(answer);
+    }
+    json_t *post =
+        ask(*state, 200, "POST", "/aggregate",
+            "{\"aggregations\":[\"datetime_max\",\"total_count\"],\"collections\":[\"s2\"]}");
+    json_t *one = get(*state, "/collections/s2/aggregate?aggregations=datetime_max,total_count");
+    assert_true(
+        json_equal(json_object_get(post, "aggregations"), json_object_get(one, "aggregations")));
+    json_t *none = get(*state, "/aggregate"), *names = get(*state, "/aggregations");
+    assert_int_equal(json_array_size(json_object_get(none, "aggregations")), 0);
+    assert_int_equal(json_array_size(json_object_get(names, "aggregations")), 6);
+    json_t *empty = get(*state, "/aggregate?aggregations=datetime_min&datetime=1999");
+    assert_true(json_is_null(json_object_get(aggregation_of(empty, "datetime_min"), "value")));
+    json_t *unknown = ask(*state, 400, "GET", "/aggregate?aggregations=clouds", NULL);
+    assert_non_null(strstr(text(unknown, "description"), "there is no 'clouds'"));
+    json_t *similar = ask(*state, 400, "GET", "/aggregate?similar_to=s1/p1", NULL);
+    json_t *nowhere = ask(*state, 404, "GET", "/collections/s9/aggregate", NULL);
+    json_decref(post), json_decref(one), json_decref(none), json_decref(names);
+    json_decref(empty), json_decref(unknown), json_decref(similar), json_decref(nowhere);
 }
 
 static void test_ranges(void **state)
@@ -334,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_item),
         cmocka_unit_test(test_hostile_names_stay_text),
         cmocka_unit_test(test_landing_and_collections),
+        cmocka_unit_test(test_counts),
         cmocka_unit_test(test_ranges),
     };
     return cmocka_run_group_tests(tests, start, stop);

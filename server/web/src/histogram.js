@@ -1,4 +1,4 @@
-// Tiles by day or month, as bars. Dragging over the bars chooses a span of time.
+// Tiles by day, month or year, as bars. Dragging over the bars chooses a span of time.
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
@@ -6,32 +6,19 @@ import { $ } from './dom.js';
 
 let chart = null;
 
-/* By the day as long as the bars stay wide enough to be hit. */
-function count(items) {
-    const days = items.map((item) => Date.parse((item.properties.datetime ?? '').slice(0, 10)) / 1000).filter(Number.isFinite);
-    const span = days.reduce((most, day) => Math.max(most, day), -Infinity) - days.reduce((least, day) => Math.min(least, day), Infinity);
-    const byDay = span < 90 * 86400;
-    const counts = new Map();
-    for (const one of days) {
-        const date = new Date(one * 1000);
-        const begin = byDay ? one : Date.UTC(date.getUTCFullYear(), date.getUTCMonth()) / 1000;
-        counts.set(begin, (counts.get(begin) ?? 0) + 1);
-    }
-    const begins = [...counts.keys()].sort((a, b) => a - b);
-    return { byDay, data: [begins, begins.map((begin) => counts.get(begin))] };
-}
-
 const day = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
 
-export function showHistogram(items, onSpan) {
+/** `frequency`: the aggregation datetime_frequency of the server. */
+export function showHistogram(frequency, onSpan) {
     const place = $('histogram');
     chart?.destroy();
     chart = null;
-    const { byDay, data } = count(items);
+    const kind = frequency.data_type.replace('interval_', '');
+    const data = [frequency.buckets.map((one) => Date.parse(one.key) / 1000), frequency.buckets.map((one) => one.frequency)];
     place.hidden = data[0].length === 0;
     if (place.hidden) return;
-    place.setAttribute('aria-label', `Tiles by ${byDay ? 'day' : 'month'}: ${data[0].map((begin, i) => `${day(begin).slice(0, byDay ? 10 : 7)} ${data[1][i]}`).join(', ')}`);
-    const margin = (byDay ? 3 : 31) * 86400;
+    place.setAttribute('aria-label', `Tiles by ${kind}: ${data[0].map((begin, i) => `${day(begin).slice(0, { day: 10, month: 7, year: 4 }[kind])} ${data[1][i]}`).join(', ')}`);
+    const margin = { day: 3, month: 31, year: 366 }[kind] * 86400;
     chart = new uPlot({
         width: place.clientWidth || 250,
         height: 96,

@@ -13,7 +13,7 @@ import { empty, fromHash, isSimilarity, parseBox, toHash, toSearch } from './sta
 import { isSimulated, picture, when } from './tile.js';
 
 const sent = 'queries'; // collection of the files that were sent
-const browsed = 1000; // tiles of a collection that the dates and the labels know of, and footprints on the map at once
+const browsed = 1000; // footprints on the map at once
 let state = fromHash(location.hash);
 let collections = [];
 let tiles = [];
@@ -328,10 +328,15 @@ function showCollections() {
     make('span', { class: 'quiet' }, 'none: all'));
     const simulated = collections.some((one) => /simulat/i.test(`${one.description ?? ''} ${one.title ?? ''}`)) || tiles.some(isSimulated);
     $('archive').textContent = [names.join(', '), simulated ? 'simulated data' : ''].filter(Boolean).join(' · ');
-    const labels = new Map();
-    tiles.forEach((tile) => (tile.properties.labels ?? []).forEach((label) => labels.set(label, (labels.get(label) ?? 0) + 1)));
+}
+
+/* Dates and labels of all tiles. */
+async function showCounts() {
+    const { aggregations } = await post('aggregate', { aggregations: ['datetime_frequency', 'label_frequency'] });
+    const [dates, labels] = aggregations;
+    showHistogram(dates, (from, until) => change({ from, until }));
     fill($('label'), make('option', { value: '' }, 'any'),
-        ...[...labels].sort((a, b) => b[1] - a[1]).map(([value, count]) => make('option', { value }, `${value} (${count})`)));
+        ...labels.buckets.map((one) => make('option', { value: one.key }, `${one.key} (${number(one.frequency)})`)));
 }
 
 async function begin() {
@@ -350,7 +355,7 @@ async function begin() {
         showTiles(tiles);
         goToTiles();
         showCollections();
-        showHistogram(tiles, (from, until) => change({ from, until }));
+        await showCounts();
         if (!tiles.length) $('count').textContent = 'The archive holds no tiles yet: diptych import brings some in.';
     } catch (error) {
         fault(error);

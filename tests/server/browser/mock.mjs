@@ -82,6 +82,13 @@ function answer(base, method, path, query, body) {
     if (part[0] === 'collections' && part[2] === 'items' && index >= 0) return item(base, part[1], index);
     if (path === '/search' && method === 'GET') return browse(base, query.get('bbox').split(',').map(Number), Number(query.get('limit')));
     if (path === '/search') return search(base, JSON.parse(body));
+    if (path === '/aggregate') {
+        const bucket = (key, frequency) => ({ key, data_type: 'string', frequency });
+        return { type: 'AggregationCollection', aggregations: [
+            { name: 'datetime_frequency', data_type: 'interval_month', buckets: [1, 2, 3, 4, 5, 6, 7].map((m) => bucket(`2020-0${m}-01T00:00:00Z`, 20 - m)), overflow: 0 },
+            { name: 'label_frequency', data_type: 'string', buckets: labels.map((label, i) => bucket(label, 1234 - i)), overflow: 0 },
+        ] };
+    }
     if (path === '/encode') return item(base, 's1', 9);
     if (path === '/queries') return { id: 'q-7f3a' };
     if (path === '/explain') return {

@@ -47,7 +47,9 @@ static dip_status need_embeddings(dip_search *search, int target, dip_side *side
 
 /* A query that is compared with all of a modality; those that wait are compared in one pass over the vectors. */
 typedef struct scan_job {
-    const dip_scan *scan;
+    const dip_scan *scan;   /* of stored embeddings, or NULL, and */
+    const dip_index *index; /* one that compares all */
+    size_t dim;
     const float *vector;
     size_t k;
     uint64_t *ids;
@@ -57,22 +59,31 @@ typedef struct scan_job {
 static bool same_scan(const void *a, const void *b)
 {
     const scan_job *x = a, *y = b;
-    return x->scan->vectors == y->scan->vectors && x->k == y->k;
+    if (x->k != y->k || !x->scan != !y->scan) return false;
+    return x->scan ? x->scan->vectors == y->scan->vectors : x->index == y->index;
 }
 
-/* What a query finds does not depend on the others of its pass: scan.h. */
+/* n queries, as the job says. */
+static dip_status compare(const scan_job *job, const float *vectors, size_t n, uint64_t *ids,
+                          float *scores)
+{
+    if (job->scan) return dip_scan_run(job->scan, vectors, n, job->k, ids, scores);
+    return dip_index_search(job->index, vectors, n, job->k, NULL, NULL, 0, ids, scores);
+}
+
+/* What a query finds does not depend on the others of its pass: scan.h, index.h. */
 static dip_status compare_all(const void *const *jobs, size_t n)
 {
     const scan_job *first = jobs[0];
-    size_t dim = first->scan->dim, k = first->k;
-    if (n == 1) return dip_scan_run(first->scan, first->vector, 1, k, first->ids, first->scores);
+    size_t dim = first->dim, k = first->k;
+    if (n == 1) return compare(first, first->vector, 1, first->ids, first->scores);
     float *vectors = dip_alloc_aligned(n * dim * sizeof *vectors);
     uint64_t *ids = dip_alloc((n * k + 1) * sizeof *ids);
     float *scores = dip_alloc((n * k + 1) * sizeof *scores);
     dip_status status = vectors && ids && scores ? DIP_OK : DIP_ENOMEM;
     for (size_t i = 0; i < n && !status; i++)
         memcpy(vectors + i * dim, ((const scan_job *)jobs[i])->vector, dim * sizeof *vectors);
-    if (!status) status = dip_scan_run(first->scan, vectors, n, k, ids, scores);
+    if (!status) status = compare(first, vectors, n, ids, scores);
     for (size_t i = 0; i < n && !status; i++) {
         const scan_job *job = jobs[i];
         memcpy(job->ids, ids + i * k, k * sizeof *ids);
@@ -84,10 +95,15 @@ static dip_status compare_all(const void *const *jobs, size_t n)
     return status;
 }
 
+static dip_status combine(dip_search *search, const scan_job *job)
+{
+    static const dip_combine_how how = {same_scan, compare_all};
+    return dip_combine(&search->comparing, &how, job);
+}
+
 static dip_status scan_all(dip_search *search, int target, const float *vector,
                            const allowed *allow, size_t k, uint64_t *ids, float *scores)
 {
-    static const dip_combine_how how = {same_scan, compare_all};
     dip_side *side = &search->sides[target];
     dip_status status = need_embeddings(search, target, side);
     if (status) return status;
@@ -95,8 +111,8 @@ static dip_status scan_all(dip_search *search, int target, const float *vector,
                      .ids = side->all.ids,
                      .n = side->all.n,
                      .dim = search->manifest->dim};
-    const scan_job job = {&scan, vector, k, ids, scores};
-    if (!allow->ids) return dip_combine(&search->comparing, &how, &job);
+    const scan_job job = {&scan, NULL, scan.dim, vector, k, ids, scores};
+    if (!allow->ids) return combine(search, &job);
     uint64_t *bits = dip_calloc(dip_bit_words(scan.n) + 1, sizeof *bits);
     if (!bits) return DIP_ENOMEM;
     for (size_t i = 0; i < allow->count; i++) {
@@ -149,8 +165,11 @@ static dip_status ask_index(dip_search *search, const dip_probed *probe, int tar
                             const allowed *allow, size_t k, const dip_operating_point *point,
                             uint64_t *ids, float *scores)
 {
-    return dip_index_search(search->sides[target].index, probe->vector, 1, k,
-                            point ? &point->params : NULL, allow->ids, allow->count, ids, scores);
+    const dip_index *index = search->sides[target].index;
+    const scan_job job = {NULL, index, search->manifest->dim, probe->vector, k, ids, scores};
+    if (!allow->ids && dip_index_engine(index) == DIP_ENGINE_EXACT) return combine(search, &job);
+    return dip_index_search(index, probe->vector, 1, k, point ? &point->params : NULL, allow->ids,
+                            allow->count, ids, scores);
 }
 
 static dip_status check_index(const dip_search *search, int target)

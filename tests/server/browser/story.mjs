@@ -108,6 +108,39 @@ try {
     assert.equal(saved.features.length, before.names.length, 'the saved query is a collection of the hits');
     await page.keyboard.press('Escape');
 
+    /* All of it by keys: find a tile, look at the hits, take one as an example, swipe, read the explanation, save. */
+    const key = (...names) => names.reduce((before, name) => before.then(() => page.keyboard.press(name)), Promise.resolve());
+    await page.goto(`${base}/ui/`);
+    await page.waitForFunction(() => /fit the filters/.test(document.getElementById('count').textContent));
+    await key('/');
+    await page.keyboard.type(`${from}/${basename(file).replace(/\.tif$/, '')}`);
+    await again(() => key('Enter'));
+    await page.evaluate(() => document.activeElement.blur());
+    await key('j', 'j', 'k');
+    assert.equal(await page.locator('.card.selected').evaluate((card) => [...card.parentElement.children].indexOf(card)), 1, 'j and k go through the hits');
+    await again(() => key('+'));
+    assert.equal(await page.locator('#refine .chip.positive').count(), 1, 'an example by keys');
+    await page.waitForSelector('.card.selected .swipe .slider');
+    const focused = () => page.evaluate(() => document.activeElement.className);
+    for (let i = 0; i < 60 && (await focused()) !== 'slider'; i++) await key('Tab');
+    assert.equal(await focused(), 'slider', 'the swipe is reached by Tab');
+    const cut = () => page.locator('.card.selected .swipe .over').evaluate((image) => image.style.clipPath);
+    const middle = await cut();
+    await key('ArrowLeft', 'ArrowLeft');
+    assert.notEqual(await cut(), middle, 'arrows swipe');
+    await key('Escape');
+    await page.evaluate(() => document.activeElement.blur());
+    await key('e');
+    await page.waitForSelector('canvas.heat');
+    await key('Escape');
+    assert.equal(await page.locator('dialog[open]').count(), 0);
+    await page.focus('#copy-open');
+    await key('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'save');
+    await key('Enter');
+    await page.waitForSelector('dialog a');
+    await key('Escape');
+
     await page.goto(`${base}/ui/train`);
     await page.waitForFunction(() => /finished/.test(document.getElementById('state').textContent));
     assert.equal(await page.locator('.chart canvas').count(), 3);

@@ -187,6 +187,7 @@ static void write_rest(dip_json *j, const dip_view *view, const dip_request *req
                        const dip_result *result)
 {
     dip_page_counts(j, result->matching, result->count);
+    if (*result->missing) dip_json_text(j, "sim:warning", result->missing);
     dip_json_text(j, "sim:plan", result->plan);
     dip_json_real(j, "sim:expected_recall", result->expected_recall, 4);
     dip_json_text(j, "sim:generation", view->generation);

@@ -127,6 +127,8 @@ static void test_what_is_searched(void **state)
          "'odd'\",\"similarity\":{\"item\":\"s1/p7\"}}",
          "\"numberReturned\":1"},
         {"{\"ids\":[\"none\"],\"similarity\":{\"item\":\"s1/p7\"}}", "\"numberReturned\":0"},
+        {"{\"filter\":\"A_CONTAINS(labels,('watr'))\",\"similarity\":{\"item\":\"s1/p7\"}}",
+         "\"sim:warning\":\"no tile has labels 'watr'; did you mean 'water'?\""},
         {"{\"datetime\":\"2020-01-03\",\"similarity\":{\"item\":\"s1/p7\"}}",
          "\"numberReturned\":1"},
         {"{\"similarity\":{\"positive\":[\"s1/p7\",\"s1/p8\"],\"negative\":[\"s2/p1\"],\"k\":3}}",

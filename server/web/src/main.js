@@ -114,6 +114,7 @@ async function refresh() {
         if (mine.signal.aborted) return;
         hits = answer.features ?? [];
         showAnswer(performance.now() - begin);
+        if (answer['sim:warning']) fault(new Error(answer['sim:warning']));
     } catch (error) {
         if (error.name === 'AbortError' || mine.signal.aborted) return;
         hits = [];

@@ -106,6 +106,7 @@ def browse(draw, items):
     while going():
         collection, name = draw.choice(items).split('/', 1)
         path = draw.choice([f'/collections/{collection}/items?limit=50', '/search?limit=20&bbox=-180,-90,180,90', '/collections',
+                            '/aggregate?aggregations=total_count,datetime_frequency,label_frequency&bbox=-180,-90,180,90',
                             f'/collections/{collection}/items/{name}', f'/collections/{collection}/items/{name}/thumbnail',
                             f'/collections/{collection}/items/{name}/visual', '/', '/queryables', '/ui/', '/metrics', '/healthz'])
         good.ask('browse', path)
@@ -201,7 +202,8 @@ def nonsense(draw, items):
     item = items[0]
     body = json.dumps({'bbox': [1, 2, 3, 4], 'similarity': {'item': item, 'k': 3, 'min_score': 0.1},
                        'filter': {'op': '=', 'args': [{'property': 'split'}, 'train']}}).encode()
-    valid = [f'GET /search?similar_to={item}&k=3&bbox=1,2,3,4&datetime=2020-01-01/.. HTTP/1.1\r\nHost: a\r\n\r\n'.encode(),
+    valid = [b'GET /aggregate?aggregations=total_count,label_frequency&datetime=2020/.. HTTP/1.1\r\nHost: a\r\n\r\n',
+             f'GET /search?similar_to={item}&k=3&bbox=1,2,3,4&datetime=2020-01-01/.. HTTP/1.1\r\nHost: a\r\n\r\n'.encode(),
              b'POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' % (len(body), body),
              b'POST /encode?bands=VV,VH HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s' % (len(upload), upload),
              b'GET /collections/s1/items?limit=3&filter=split%3D%27train%27 HTTP/1.1\r\nHost: a\r\nIf-None-Match: "a"\r\n\r\n',
